@@ -45,6 +45,11 @@ def install() -> None:
 @functools.cache
 def connect() -> duckdb.DuckDBPyConnection:
     """`database._connect`: attaches every project that there is a file of."""
+    own = settings.data_dir / "emulator.duckdb"
+    if not own.exists():  # results of queries, a table each: with DuckDB's usual blocks a gigabyte after some hundred runs
+        own.parent.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect() as scratch:
+            scratch.execute(f"ATTACH {_file(own)} AS emulator {OPTIONS}")
     found = _connect()
     for path in settings.data_dir.glob(f"*{SUFFIX}"):
         attach(found, path.name.removesuffix(SUFFIX))

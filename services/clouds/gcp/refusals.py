@@ -95,6 +95,7 @@ _FORBIDDEN: Final[Sequence[tuple[Sequence[str], Sequence[str], str]]] = (
     (_UNPAID, _UNPAID_TEXT, "Cloud Billing"),
 )
 """Reasons and texts of what is forbidden, and what it is about."""
+_JOB_TEXT: Final = ("not found: job ",)
 _PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
 _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
@@ -104,6 +105,8 @@ def explain(error: Exception, asked: Asked) -> AccessRefused:
     if is_transient(error):
         return AccessRefused(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
+    if isinstance(error, google.NotFound) and said.has(text=_JOB_TEXT):
+        return AccessRefused(f"BigQuery has lost the query on {asked.what}. Run it again in a moment.", is_retryable=True)
     message = _organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked)
     return AccessRefused(message, setting=_setting(error, said, asked))
 

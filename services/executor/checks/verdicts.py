@@ -72,7 +72,7 @@ def refuse_errors(verdicts: Sequence[Verdict]) -> None:
     broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
     if broken:
         failures = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
-        raise StepError(f"Quality checks failed, nothing was published: {failures}.", metadata=shown_samples(verdicts))
+        raise StepError(f"Quality checks failed, what they guard was not published: {failures}.", metadata=shown_samples(verdicts))
 
 
 def _observed(verdict: Verdict) -> str:

@@ -30,6 +30,8 @@ PAGE_ROWS = 10_000
 """Of a result, in one answer. BigQuery sends fewer if they are large."""
 POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
 """Of a load or copy job: the wait until the next poll, as a part of the time that it has taken so far."""
+LOST_SECONDS = 10.0
+"""A job that was seen, and then is not found for so long, is forgotten: a local BigQuery that is killed loses its newest jobs."""
 
 
 class JobAccount(Protocol):
@@ -130,6 +132,7 @@ class SentJob[Answer]:
         self._client, self._insert, self._read = client, insert, read
         self._job: Any = None
         self._is_sent = self._is_taken = self._is_stale = False
+        self._missed_since: float | None = None
         self._abandoned = threading.Event()
 
     def begin(self, timeout: float) -> None:
@@ -150,12 +153,14 @@ class SentJob[Answer]:
             self._job.cancel(timeout=timeout, retry=NO_RETRY)
 
     def finish(self, timeout: float) -> Answer:
-        """The result, once the job has ended. Raises JobDied for an error that a new job may not hit, else the job's own error."""
+        """The result, once the job has ended. Raises JobDied for an error that a new job may not hit, and for a job that BigQuery has
+        forgotten, else the job's own error.
+        """
         if self._is_stale:
-            self._job = self._find(timeout)
-            if self._job is None:
-                raise NotSeenYet
-            self._is_stale = False
+            found = self._find(timeout)
+            if found is None:
+                raise self._missed()
+            self._job, self._is_stale, self._missed_since = found, False, None
         try:
             return self._read(self._job, timeout)
         except UnconfirmedScript as error:
@@ -170,6 +175,17 @@ class SentJob[Answer]:
     def abandon(self) -> None:
         """Makes a thread that is still submitting the job cancel it at once."""
         self._abandoned.set()
+
+    def _missed(self) -> Exception:
+        """What to raise for a job that is not found, though it was seen."""
+        now = time.monotonic()
+        self._missed_since = self._missed_since or now
+        unseen = NotSeenYet()
+        if now - self._missed_since < LOST_SECONDS:
+            return unseen
+        died = JobDied()
+        died.__cause__ = unseen
+        return died
 
     def _find(self, timeout: float) -> Any:
         try:

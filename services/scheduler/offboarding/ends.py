@@ -15,7 +15,8 @@ NEVER_AGAIN = RetryPolicy(base=timedelta(0), cap=timedelta(0))
 FATES = {"KEEP": False, "DELETE": True}
 """What may be asked for the dataset, and whether it is deleted."""
 
-EXPORT_URI: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9._=-]+)*/?")
+EXPORT_URI: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/(?!\.\.?(/|$))[A-Za-z0-9._=-]+)*/?")
+"""Without `.` and `..`, which are names of folders like any other to Cloud Storage, and lead elsewhere in a file system."""
 EXPORT_URI_LENGTH: Final = 700
 """An object's name has 1,024 characters at most; the tables' names and the files' come behind it."""
 
@@ -77,7 +78,7 @@ def export_prefix(export_uri: str) -> str:
     if export_uri and (len(export_uri) > EXPORT_URI_LENGTH or not EXPORT_URI.fullmatch(export_uri)):
         raise InvalidArgument(
             "export_uri",
-            f"write a bucket and a folder like gs://bucket/acme_corp, with letters, digits and ._=- only, at most {EXPORT_URI_LENGTH}"
-            " characters.",
+            "write a bucket (three letters or more) and a folder like gs://bucket/acme_corp, with letters, digits and ._=- only, no . or "
+            f".., at most {EXPORT_URI_LENGTH} characters.",
         )
     return export_uri.removesuffix("/")

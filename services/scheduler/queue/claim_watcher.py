@@ -31,8 +31,8 @@ class _Held:
     claim: Claim
     starting: bool = False
     """StartRun is in flight or waits for its turn: the run is not polled yet."""
-    unknown_start: str | None = None
-    """The error message of a start whose result is unknown, see `start_runs.UnknownStart`."""
+    unknown_start: UnknownStart | None = None
+    """A start whose result is unknown."""
 
 
 class ClaimWatcher:
@@ -111,8 +111,9 @@ class ClaimWatcher:
                 return failed(claim, message, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
             case "CANCELLED":
                 return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
-            case "" if held.unknown_start is not None:
-                return failed(claim, held.unknown_start, self._policy, now=now, chance=self._chance(), began=False)
+            case "" if (unknown := held.unknown_start) is not None:
+                final = unknown.is_final
+                return failed(claim, unknown.message, self._policy, now=now, chance=self._chance(), is_final=final, began=False)
             case _:
                 held.unknown_start = None
                 return None
@@ -137,8 +138,8 @@ class ClaimWatcher:
                 case Refusal() as refusal:
                     await self._writer.put_back(refusal)
                     self._forget(claim)
-                case UnknownStart(message=message):
-                    held.unknown_start = message
+                case UnknownStart() as unknown:
+                    held.unknown_start = unknown
         except ConvergenceError as error:
             # The start could not be recorded: the next poll finds no such run and starts it again.
             _log.warning("start_delayed", reason=error.reason)

@@ -21,6 +21,8 @@ class UnknownStart:
 
     message: str
     """Why the attempt failed, if there is no such run."""
+    is_final: bool = False
+    """Whether another attempt would fail, too."""
 
 
 class AttemptStarter:
@@ -32,8 +34,11 @@ class AttemptStarter:
 
     async def start(self, claim: Claim) -> Started | End | Refusal | UnknownStart:
         """Starts the claim's attempt, unless it has begun before. Raises none of the executor's errors."""
-        if claim.pipeline is None:
+        if claim.pipeline is None and claim.is_new:
             return failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)
+        if claim.pipeline is None:
+            # Another holder of the claim may have started it before the schedule was deleted.
+            return UnknownStart(message=SCHEDULE_GONE, is_final=True)
         try:
             async with self._room:
                 await self._executor.start(claim, claim.pipeline)

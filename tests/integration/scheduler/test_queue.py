@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from convergence.executor.v1.run_service_pb2 import RunState
 from prometheus_client import REGISTRY
 
 from services.platform.errors import FailedPrecondition, ResourceExhausted
@@ -258,6 +259,29 @@ async def test_a_refused_run_goes_back_unharmed(tables: Tables, scheduler: Sched
     executor.refusal, tables.clock.time = None, run["not_before"]
     assert await scheduler.process() == 1
     assert [(asked.attempt, asked.is_new) for asked in executor.asked] == [(1, True), (1, False)], "the first may have begun all the same"
+
+
+async def test_an_attempt_that_has_begun_counts_though_the_schedule_is_deleted(
+    tables: Tables, scheduler: Scheduler, executor: StubExecutor
+) -> None:
+    """Of two runs that were put back, one began all the same: a call that was refused once may have been repeated on its way."""
+    await queued(tables, scheduler, 2)
+    executor.refusal = ResourceExhausted("DAILY_LIMIT_REACHED", "No more today.", retry_after=timedelta(hours=1))
+    assert await scheduler.process(2) == 2
+    began, never = executor.asked
+    executor.runs[began.pipeline_logging_id] = RunState(pipeline_logging_id=began.pipeline_logging_id, status="COMPLETED")
+    await tables.run("DELETE FROM tenant_pipeline_configs WHERE TRUE")
+
+    tables.clock.time += timedelta(hours=1)
+    assert await scheduler.process(2) == 2
+    await scheduler.poll()
+
+    runs = {run["run_id"]: run for run in await tables.runs()}
+    assert {one: (run["state"], run["queue_state"]) for one, run in runs.items()} == {
+        began.run_id: ("COMPLETED", None),
+        never.run_id: ("FAILED", None),
+    }
+    assert "deleted" in runs[never.run_id]["error_message"]
 
 
 async def test_a_dead_scheduler_s_runs_are_taken_over(

@@ -68,7 +68,20 @@ def test_where_a_dataset_may_be_exported_to(uri: str, prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["bucket/x", "s3://bucket/x", "gs://", "gs://B/x", "gs://bucket/*", "gs://bucket//x", "gs://bucket/" + "x" * 700]
+    "uri",
+    [
+        "bucket/x",
+        "s3://bucket/x",
+        "gs://",
+        "gs://B/x",
+        "gs://bucket/*",
+        "gs://bucket//x",
+        "gs://bucket/..",
+        "gs://bucket/a/../../x",
+        "gs://bucket/./x",
+        "gs://ab/x",
+        "gs://bucket/" + "x" * 700,
+    ],
 )
 def test_where_it_may_not(uri: str) -> None:
     with pytest.raises(InvalidArgument) as refused:

@@ -183,7 +183,7 @@ async def test_freshness_now(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> 
 
 async def test_severity_error_fails_the_step_when_all_is_recorded(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
     checks = step(tmp_path, "checks:\n  - {name: fair, kind: range, column: price, max: 1}\n  - {name: few, kind: row_count, max: 1}\n")
-    with pytest.raises(StepError, match=r"nothing was published: fair \(expected price at most 1, 1 rows fail\)\."):
+    with pytest.raises(StepError, match=r"what they guard was not published: fair \(expected price at most 1, 1 rows fail\)\."):
         await run_checks(checks, tools, tenant.tenant_id, [sale()])
     kept = await tenant.rows("SELECT check_name, status FROM x_meta_dq_results ORDER BY check_name")
     assert kept == [{"check_name": "fair", "status": "FAILED"}, {"check_name": "few", "status": "PASSED"}]

@@ -401,7 +401,7 @@ async def test_amounts_that_are_no_numbers_publish_nothing_and_are_named_with_th
 
     assert outcome.status is RunStatus.FAILED
     assert outcome.error_message is not None
-    assert outcome.error_message.startswith("Step checks: Quality checks failed, nothing was published: amounts_finite (")
+    assert outcome.error_message.startswith("Step checks: Quality checks failed, what they guard was not published: amounts_finite (")
     assert ", 2 rows fail, observed: 1 in cost, 1 in usage.amount); credits_finite (expected no credits.amount " in outcome.error_message
     verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
     amounts, credits_ = verdicts["amounts_finite"], verdicts["credits_finite"]

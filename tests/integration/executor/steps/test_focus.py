@@ -206,7 +206,7 @@ async def test_a_broken_mapping_publishes_nothing(tenant: Tenant, bill: Bill, sh
         outcome = await shape(tamper=tamper)
         assert outcome.status is RunStatus.FAILED, tamper
         assert outcome.error_message is not None
-        assert outcome.error_message.startswith("Step conformance: Quality checks failed, nothing was published"), tamper
+        assert outcome.error_message.startswith("Step conformance: Quality checks failed, what they guard was not published"), tamper
         assert set(re.findall(r"(\w+) \(expected", outcome.error_message)) == broken, tamper
     assert_to_the_cent(await published(tenant), totals(rows))
 

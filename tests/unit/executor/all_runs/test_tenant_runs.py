@@ -54,8 +54,8 @@ def test_what_a_check_observed_is_not_shown_to_operators() -> None:
         refuse_errors([failed_check("billed", "1234.56; x). account 99"), failed_check("listed", "77.70")])
     shown = TenantRun.of(RUN).ended(RunOutcome(status=RunStatus.FAILED, error_message=f"Step checks: {refused.value.message}"), NOW)
     assert shown.error_message == (
-        "Step checks: Quality checks failed, nothing was published: billed (expected the sum of the export, 1 rows fail; the rest is shown "
-        "to the tenant only)."
+        "Step checks: Quality checks failed, what they guard was not published: billed (expected the sum of the export, 1 rows fail; "
+        "the rest is shown to the tenant only)."
     )
 
 

@@ -60,7 +60,7 @@ def test_verdicts_come_in_the_templates_order_and_errors_refuse() -> None:
     ]
     verdicts = judge(checks, measured)
     assert [(v.check.name, v.passed, v.failing_rows) for v in verdicts] == [("a", False, 1), ("b", False, 2)]
-    with pytest.raises(StepError, match=r"nothing was published: b \(expected no NULL, 2 rows fail\)"):
+    with pytest.raises(StepError, match=r"what they guard was not published: b \(expected no NULL, 2 rows fail\)"):
         refuse_errors(verdicts)
     refuse_errors(verdicts[:1])
 

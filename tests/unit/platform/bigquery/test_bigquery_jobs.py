@@ -15,6 +15,7 @@ from google.api_core import exceptions as google
 from services.executor.staging import tables as loading
 from services.executor.staging.shape import StagingShape, StagingTable
 from services.executor.staging.tables import StagingTables
+from services.platform.bigquery import jobs as bigquery_jobs
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.errors import BadRequest
 from services.platform.bigquery.sql import make_block
@@ -118,6 +119,26 @@ async def test_a_polled_job_is_begun_anew_only_when_it_is_dead(
     assert result.rows == [{"done": True}]
     assert (fake.count()["insert"], len(fake.jobs)) == (inserts, jobs)
     assert fake.count()["cancel"] == 0
+
+
+async def test_a_job_that_bigquery_has_forgotten_is_sent_again(
+    fake: FakeBigQuery, client: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a local BigQuery that is killed. It is looked for until so much time has passed, and no longer."""
+    monkeypatch.setattr(bigquery_jobs, "LOST_SECONDS", 0.3)
+    fake.endings += ["never"]
+    task = asyncio.create_task(client.query_job(CHANGE, {}, dataset="p.d", seconds=PLENTY))
+    while not fake.count()["results"]:
+        await asyncio.sleep(0.01)
+
+    fake.faults["get"].append(503)
+    [forgotten] = fake.jobs.values()
+    fake.jobs.clear()
+    forgotten.cancelled.set()  # its poll ends
+
+    assert (await task).rows == [{"done": True}]
+    assert (fake.count()["insert"], len(fake.jobs)) == (2, 1)
+    assert fake.count()["get"] > 2
 
 
 async def test_a_job_that_is_waited_for_no_more_is_cancelled(fake: FakeBigQuery, client: BigQuery) -> None:
