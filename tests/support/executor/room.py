@@ -1,7 +1,7 @@
 """A tenant's dataset and its Google Cloud project, used by one test after the other.
 
-Making a dataset with its three tables costs the emulator five times as much as emptying it, and statements that it has seen before in a
-dataset cost half. So a dataset is made again only where a test has taken away or changed what is there from the start.
+Making a dataset with its three tables costs the emulator more than emptying it, and statements that it has seen before in a dataset cost
+half. So a dataset is made again only where a test has taken away or changed what is there from the start.
 """
 
 import uuid
