@@ -14,14 +14,12 @@ from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.platform.periodic import Periodic
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import AttemptState, ExecutorClient
-from services.scheduler.queue.outcomes import End, Refusal, RetryPolicy, completed, failed
-from services.scheduler.queue.start_runs import AttemptStarter, UnknownStart
+from services.scheduler.queue.executor_client import ExecutorClient
+from services.scheduler.queue.outcomes import End, Refusal, RetryPolicy, UnknownStart, on_state
+from services.scheduler.queue.start_runs import AttemptStarter
 from services.scheduler.queue.store import QueueStore, Started
 from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.settings import SchedulerSettings
-
-CANCELLED = "The run was cancelled."
 
 _log = structlog.get_logger()
 
@@ -77,21 +75,24 @@ class ClaimWatcher:
         return bool(self._held)
 
     async def poll(self) -> None:
-        """Polls the states of the runs, settles those that have ended, and starts those that never began. Raises Unavailable if the
+        """Polls the states of the runs, settles those that have ended, and starts or puts back those that never began. Raises Unavailable if the
         executor or BigQuery does not answer.
         """
         waiting = [held for held in self._held.values() if not held.starting]
         if not waiting:
             return
         states = await self._executor.states([held.claim for held in waiting])
-        ends = list[End]()
+        now, ends, refusals = self._clock.now(), list[End](), list[Refusal]()
         for held, state in zip(waiting, states, strict=True):
-            end = self._end(held, state)
-            if end is not None:
-                ends.append(end)
-            elif not state.status:
-                self._start_soon(held)
+            match on_state(held.claim, state, held.unknown_start, self._policy, now=now, chance=self._chance()):
+                case End() as end:
+                    ends.append(end)
+                case Refusal() as refusal:
+                    refusals.append(refusal)
+                case None if not state.status:
+                    self._start_soon(held)
         await self._settle(ends)
+        await self._put_back(refusals)
 
     async def renew(self) -> None:
         """Extends all leases in one statement. Raises Unavailable if BigQuery does not answer."""
@@ -100,23 +101,6 @@ class ClaimWatcher:
 
     def _claims(self) -> list[str]:
         return sorted({held.claim.claimed_by for held in self._held.values()})
-
-    def _end(self, held: _Held, state: AttemptState) -> End | None:
-        claim, now = held.claim, self._clock.now()
-        match state.status:
-            case "COMPLETED":
-                return completed(claim)
-            case "FAILED":
-                message = state.error_message or "The run failed."
-                return failed(claim, message, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
-            case "CANCELLED":
-                return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
-            case "" if (unknown := held.unknown_start) is not None:
-                final = unknown.is_final
-                return failed(claim, unknown.message, self._policy, now=now, chance=self._chance(), is_final=final, began=False)
-            case _:
-                held.unknown_start = None
-                return None
 
     def _start_soon(self, held: _Held) -> None:
         held.starting = True
@@ -136,8 +120,7 @@ class ClaimWatcher:
                 case End() as end:
                     await self._settle([end])
                 case Refusal() as refusal:
-                    await self._writer.put_back(refusal)
-                    self._forget(claim)
+                    await self._put_back([refusal])
                 case UnknownStart() as unknown:
                     held.unknown_start = unknown
         except ConvergenceError as error:
@@ -153,6 +136,11 @@ class ClaimWatcher:
         for end in ends:
             _log.info("run_settled", run_id=end.claim.run_id, outcome=end.outcome, failures=end.claim.retry_count)
             self._forget(end.claim)
+
+    async def _put_back(self, refusals: Sequence[Refusal]) -> None:
+        await self._writer.put_back(refusals)
+        for refusal in refusals:
+            self._forget(refusal.claim)
 
     def _forget(self, claim: Claim) -> None:
         self._held.pop((claim.run_id, claim.claimed_by), None)

@@ -1,7 +1,6 @@
 """A client of the executor's RunService."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import batched
 
 import grpc
@@ -10,19 +9,10 @@ from convergence.executor.v1.run_service_pb2_grpc import RunServiceStub
 from google.protobuf import struct_pb2
 
 from services.scheduler.queue.claims import Claim, Pipeline
+from services.scheduler.queue.outcomes import AttemptState
 
 BATCH_SIZE = 1000
 TRIGGER_BY = "cloud_scheduler"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttemptState:
-    """The state of an attempt."""
-
-    status: str
-    """RUNNING, COMPLETED, FAILED or CANCELLED; empty: it never began; UNKNOWN: its record cannot be read now."""
-    error_message: str
-    is_final: bool
 
 
 class ExecutorClient:

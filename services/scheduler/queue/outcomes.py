@@ -18,12 +18,13 @@ from services.scheduler.queue.claims import Claim
 
 FINAL = (NotFound, InvalidArgument, FailedPrecondition)
 """Errors of StartRun that another attempt would get, too."""
-NOT_COUNTED = (AlreadyExists, ResourceExhausted, Unavailable, PermissionDenied)
+REFUSED = (AlreadyExists, ResourceExhausted, PermissionDenied)
 """Errors of StartRun that do not count as a failure of the run: it goes back to the queue."""
 MIN_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)
 """The wait after a refusal without RetryInfo."""
 ERROR_LENGTH = 2000
+CANCELLED = "The run was cancelled."
 SCHEDULE_GONE = "The schedule of this run was deleted, so it is no longer known what to run."
 
 
@@ -56,6 +57,28 @@ class Refusal:
 
     claim: Claim
     not_before: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownStart:
+    """StartRun failed in a way that leaves unknown whether the attempt began: only its record knows."""
+
+    message: str
+    """Why the attempt failed, if it has no record."""
+    is_final: bool = False
+    """Whether another attempt would fail, too."""
+    not_before: datetime | None = None
+    """Set: without a record, no failure is counted, and the same attempt may be started again from then on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptState:
+    """What the executor knows of an attempt."""
+
+    status: str
+    """RUNNING, COMPLETED, FAILED or CANCELLED; empty: it has no record; UNKNOWN: its record cannot be read now."""
+    error_message: str = ""
+    is_final: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +119,35 @@ def failed(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
     )
 
 
-def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | None:
-    """What an error of StartRun means; None: unknown, so the state of the run must be polled."""
+def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | UnknownStart:
+    """What an error of StartRun means. Only an answer of the executor says that nothing began. Unavailable does not: the connection may
+    have broken after the executor had begun the run, or its own statement may have been done and not answered. So the claim is kept until
+    the attempt's record was looked for: a run in the queue ends with its schedule, and must have no attempt that works.
+    """
     if isinstance(error, FINAL):
         return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True)
-    if isinstance(error, NOT_COUNTED):
-        wait = min(max(error.retry_after or REFUSED_WAIT, MIN_WAIT), max(policy.cap, MIN_WAIT))
-        return Refusal(claim=claim, not_before=now + wait)
-    return None
+    not_before = now + min(max(error.retry_after or REFUSED_WAIT, MIN_WAIT), max(policy.cap, MIN_WAIT))
+    if isinstance(error, REFUSED):
+        return Refusal(claim=claim, not_before=not_before)
+    return UnknownStart(message=error.message, not_before=not_before if isinstance(error, Unavailable) else None)
+
+
+def on_state(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
+    claim: Claim, state: AttemptState, unknown_start: UnknownStart | None, policy: RetryPolicy, *, now: datetime, chance: float
+) -> End | Refusal | None:
+    """What the state of a claim's attempt means, after a start that is unknown or none; None: it is under way, or is to be started."""
+    match state.status:
+        case "COMPLETED":
+            return completed(claim)
+        case "FAILED":
+            message = state.error_message or "The run failed."
+            return failed(claim, message, policy, now=now, chance=chance, is_final=state.is_final)
+        case "CANCELLED":
+            return failed(claim, state.error_message or CANCELLED, policy, now=now, chance=0.0, is_final=True)
+        case "" if unknown_start is not None and unknown_start.not_before is not None:
+            return Refusal(claim=claim, not_before=unknown_start.not_before)
+        case "" if unknown_start is not None:
+            final = unknown_start.is_final
+            return failed(claim, unknown_start.message, policy, now=now, chance=chance, is_final=final, began=False)
+        case _:
+            return None

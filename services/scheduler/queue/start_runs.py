@@ -1,7 +1,6 @@
 """Starts claimed runs and interprets the executor's answer."""
 
 import asyncio
-from dataclasses import dataclass
 
 import structlog
 
@@ -9,20 +8,10 @@ from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import ExecutorClient
-from services.scheduler.queue.outcomes import SCHEDULE_GONE, End, Refusal, RetryPolicy, failed, on_start_refused
+from services.scheduler.queue.outcomes import SCHEDULE_GONE, End, Refusal, RetryPolicy, UnknownStart, failed, on_start_refused
 from services.scheduler.queue.store import Started
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnknownStart:
-    """StartRun failed in a way that leaves unknown whether the run began; only the run's own record knows."""
-
-    message: str
-    """Why the attempt failed, if there is no such run."""
-    is_final: bool = False
-    """Whether another attempt would fail, too."""
 
 
 class AttemptStarter:
@@ -44,7 +33,7 @@ class AttemptStarter:
                 await self._executor.start(claim, claim.pipeline)
         except ConvergenceError as error:
             _log.info("start_refused", reason=error.reason)
-            return on_start_refused(claim, error, self._policy, self._clock.now()) or UnknownStart(message=error.message)
+            return on_start_refused(claim, error, self._policy, self._clock.now())
         except Exception as error:  # noqa: BLE001 - a bug here must end as a failed attempt, not as a run that is retried for ever
             _log.exception("start_broke")
             return UnknownStart(message=f"The run could not be started ({type(error).__name__}).")

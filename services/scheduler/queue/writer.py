@@ -27,9 +27,9 @@ class QueueWriter:
         """Records that an attempt has begun."""
         await self._started.submit(started)
 
-    async def put_back(self, refusal: Refusal) -> None:
-        """Returns a refused run to the queue; this counts as no failure."""
-        await self._refusals.submit(refusal)
+    async def put_back(self, refusals: Sequence[Refusal]) -> None:
+        """Returns refused runs to the queue; this counts as no failure."""
+        await self._refusals.submit_all(refusals)
 
     async def settle(self, ends: Sequence[End]) -> None:
         """Records the ends of attempts."""

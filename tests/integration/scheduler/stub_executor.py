@@ -7,7 +7,7 @@ from typing import Any
 from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
 
-from services.platform.errors import ConvergenceError
+from services.platform.errors import ConvergenceError, Unavailable
 
 
 @dataclass
@@ -20,6 +20,8 @@ class StubExecutor(RunServiceServicer):
     runs: dict[str, messages.RunState] = field(default_factory=dict)
     refusal: ConvergenceError | None = None
     """What every StartRun is refused with."""
+    loses_answers: bool = False
+    """StartRun begins the run, and its caller gets no answer."""
     reconciled: int = 0
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Any) -> messages.CheckPipelineResponse:
@@ -33,6 +35,8 @@ class StubExecutor(RunServiceServicer):
         if identity not in self.runs:
             self.runs[identity] = messages.RunState(pipeline_logging_id=identity, status="RUNNING")
             self.started[identity] += 1
+        if self.loses_answers:
+            raise Unavailable("SERVICE_UNAVAILABLE", "The connection broke.")
         return messages.StartRunResponse(status=self.runs[identity].status)
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Any) -> messages.GetRunStatesResponse:

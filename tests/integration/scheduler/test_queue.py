@@ -10,7 +10,7 @@ import pytest
 from convergence.executor.v1.run_service_pb2 import RunState
 from prometheus_client import REGISTRY
 
-from services.platform.errors import FailedPrecondition, ResourceExhausted
+from services.platform.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from services.scheduler.ids import pipeline_logging_id
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import ExecutorClient
@@ -259,6 +259,29 @@ async def test_a_refused_run_goes_back_unharmed(tables: Tables, scheduler: Sched
     executor.refusal, tables.clock.time = None, run["not_before"]
     assert await scheduler.process() == 1
     assert [(asked.attempt, asked.is_new) for asked in executor.asked] == [(1, True), (1, False)], "the first may have begun all the same"
+
+
+@pytest.mark.parametrize("began", [True, False])
+async def test_a_run_whose_start_is_not_answered_stays_claimed_until_its_record_is_looked_for(
+    tables: Tables, scheduler: Scheduler, executor: StubExecutor, began: bool
+) -> None:
+    """A schedule that is deleted meanwhile ends what is queued: it must not end a run that works."""
+    await queued(tables, scheduler)
+    executor.loses_answers = True
+    if not began:
+        executor.refusal = Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
+    await scheduler.process()
+    claimed = await tables.the_run()
+    await scheduler.poll()
+    looked_for = await tables.the_run()
+    executor.end_all()
+    await scheduler.poll()
+
+    assert (claimed["queue_state"], claimed["state"]) == ("PROCESSING", "PENDING")
+    assert looked_for["queue_state"] == ("PROCESSING" if began else "QUEUED")
+    run = await tables.the_run()
+    assert (run["state"], run["queue_state"], run["retry_count"]) == (("COMPLETED", None, 0) if began else ("PENDING", "QUEUED", 0))
+    assert began or run["not_before"] > tables.clock.now()
 
 
 async def test_an_attempt_that_has_begun_counts_though_the_schedule_is_deleted(

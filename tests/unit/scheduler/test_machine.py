@@ -13,7 +13,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.platform.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from services.scheduler.queue.claims import Claim, Pipeline
-from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal, RetryPolicy, completed, failed, on_start_refused
+from services.scheduler.queue.outcomes import (
+    SCHEDULE_GONE,
+    AttemptState,
+    ClaimOutcome,
+    End,
+    Refusal,
+    RetryPolicy,
+    UnknownStart,
+    on_start_refused,
+    on_state,
+)
 from services.scheduler.queue.trigger_plan import DueSchedule, plan_trigger
 
 LEASE = timedelta(seconds=60)
@@ -60,6 +70,11 @@ class Process:
     """A scheduler's memory, which a crash empties."""
 
     held: dict[str, Claim] = field(default_factory=dict)
+    unknown: dict[str, UnknownStart] = field(default_factory=dict)
+
+    def forget(self, run_id: str) -> None:
+        del self.held[run_id]
+        self.unknown.pop(run_id, None)
 
 
 class Queue(RuleBasedStateMachine):
@@ -73,11 +88,12 @@ class Queue(RuleBasedStateMachine):
         self.attempts: dict[str, Attempt] = {}
         self.processes = [Process(), Process()]
         self.slots = 0
+        self.is_deleted = False
         self.trigger(twice=False)
 
     @rule(twice=st.booleans())
     def trigger(self, twice: bool) -> None:
-        seen = [self.schedule] * (2 if twice else 1)
+        seen = [] if self.is_deleted else [self.schedule] * (2 if twice else 1)
         for schedule in seen:
             for firing in plan_trigger([schedule], self.now).firings if schedule.next_run_time <= self.now else ():  # type: ignore[operator]
                 if self.schedule.next_run_time == firing.seen:
@@ -113,6 +129,9 @@ class Queue(RuleBasedStateMachine):
     def start(self, who: int, answer: str) -> None:
         for claim in list(self.processes[who].held.values()):
             identity = claim.pipeline_logging_id
+            if claim.pipeline is None:
+                self.processes[who].unknown[claim.run_id] = UnknownStart(message=SCHEDULE_GONE, is_final=True)
+                continue
             if answer in {"ok", "lost reply"}:
                 self.attempts.setdefault(identity, Attempt(run_id=claim.run_id))
             if answer == "ok" or (identity in self.attempts and answer != "lost reply"):
@@ -122,22 +141,35 @@ class Queue(RuleBasedStateMachine):
                 "no template": NotFound("TEMPLATE_NOT_FOUND", "x"),
                 "no credentials": FailedPrecondition("CREDENTIALS_MISSING", "x"),
             }.get(answer, Unavailable("SERVICE_UNAVAILABLE", "x"))
-            match on_start_refused(claim, error, POLICY, self.now):
-                case End() as end:
-                    self.settle(who, end)
-                case Refusal() as refusal:
-                    if row := self.fenced(claim):
-                        row.queue_state, row.claimed_by, row.not_before = "QUEUED", None, refusal.not_before
-                    del self.processes[who].held[claim.run_id]
+            self.apply(who, claim, on_start_refused(claim, error, POLICY, self.now))
 
     @rule(who=SCHEDULERS)
     def poll(self, who: int) -> None:
         for claim in list(self.processes[who].held.values()):
             attempt = self.attempts.get(claim.pipeline_logging_id)
-            if attempt is not None and attempt.status == "COMPLETED":
-                self.settle(who, completed(claim))
-            elif attempt is not None and attempt.status == "FAILED":
-                self.settle(who, failed(claim, "x", POLICY, now=self.now, chance=1.0))
+            state = AttemptState(status=attempt.status if attempt else "")
+            unknown = self.processes[who].unknown.get(claim.run_id)
+            self.apply(who, claim, on_state(claim, state, unknown, POLICY, now=self.now, chance=1.0))
+
+    def apply(self, who: int, claim: Claim, decision: End | Refusal | UnknownStart | None) -> None:
+        match decision:
+            case End() as end:
+                self.settle(who, end)
+            case Refusal() as refusal:
+                if row := self.fenced(claim):
+                    row.queue_state, row.claimed_by, row.not_before = "QUEUED", None, refusal.not_before
+                self.processes[who].forget(claim.run_id)
+            case UnknownStart() as unknown:
+                self.processes[who].unknown[claim.run_id] = unknown
+
+    @rule()
+    def delete_schedule(self) -> None:
+        """What is queued ends with the schedule; claimed runs go on, and a later claim finds no schedule."""
+        self.is_deleted = True
+        for row in self.rows.values():
+            row.claim = replace(row.claim, pipeline=None)
+            if row.queue_state == "QUEUED":
+                row.state, row.queue_state = "FAILED", None
 
     @rule(who=SCHEDULERS)
     def heartbeat(self, who: int) -> None:
@@ -153,7 +185,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(who=SCHEDULERS)
     def crash(self, who: int) -> None:
-        self.processes[who].held.clear()
+        self.processes[who] = Process()
 
     @rule(seconds=st.sampled_from([30, 61, 3700]))
     def wait(self, seconds: int) -> None:
@@ -186,6 +218,12 @@ class Queue(RuleBasedStateMachine):
             assert (row.queue_state == "PROCESSING") == (row.claimed_by is not None)
 
     @invariant()
+    def no_run_that_ended_failed_works_on(self) -> None:
+        for run_id, row in self.rows.items():
+            if row.state == "FAILED" and row.queue_state is None:
+                assert not [one for one in self.attempts.values() if one.run_id == run_id and one.status != "FAILED"]
+
+    @invariant()
     def no_run_is_executed_twice_at_once(self) -> None:
         for run_id in self.rows:
             attempts = [attempt for attempt in self.attempts.values() if attempt.run_id == run_id]
@@ -216,7 +254,7 @@ class Queue(RuleBasedStateMachine):
                 row.state, row.queue_state = "FAILED", "QUEUED" if end.outcome is ClaimOutcome.RETRY else None
                 row.not_before = end.not_before
                 assert (end.outcome is ClaimOutcome.RETRY) <= (row.retry_count < row.claim.max_retries)
-        del self.processes[who].held[end.claim.run_id]
+        self.processes[who].forget(end.claim.run_id)
 
     def fenced(self, claim: Claim) -> Row | None:
         row = self.rows[claim.run_id]
