@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import override
 
 from services.scheduler.queue.claims import Claim, Pipeline
-from services.scheduler.queue.executor_client import AttemptState, ExecutorClient
+from services.scheduler.queue.executor_client import ExecutorClient
+from services.scheduler.queue.outcomes import AttemptState
 
 
 class StubExecutor(ExecutorClient):
@@ -23,7 +25,7 @@ class StubExecutor(ExecutorClient):
         return sum(task.done() for task in self._runs.values())
 
     @override
-    async def start(self, claim: Claim, pipeline: Pipeline) -> None:
+    async def start(self, claim: Claim, pipeline: Pipeline, *, start_by: datetime) -> None:
         await self._admit(claim)
         if claim.pipeline_logging_id not in self._runs:
             self._runs[claim.pipeline_logging_id] = asyncio.create_task(_run(self._work(claim)))

@@ -81,7 +81,11 @@ class Admission:
         alone = prepared.period if prepared.template.overlap is Overlap.REFUSE else None
         if status := await self._looked_up(prepared, alone, may_exist=may_exist):
             return status
+        self._refuse_late(prepared)
         reservation = await self._reserve(run)
+        # From here on the reservation says to all that the run is being started. If it came too late, it is left to expire: the attempt
+        # may have been started elsewhere since, and would hold the same one.
+        self._refuse_late(prepared)
         self._prefetch_credentials(prepared)
         claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._seconds_left(reservation)))
         if claim.status is None:
@@ -136,6 +140,12 @@ class Admission:
     async def _state(self, run: Run) -> RunStatus | None:
         state = await self._store.run_state(run.tenant_id, run.pipeline_logging_id)
         return state.status if state else None
+
+    def _refuse_late(self, prepared: PreparedRun) -> None:
+        """Raises Unavailable if the caller may have decided that this attempt never began."""
+        if prepared.start_by is not None and self._clock.now() > prepared.start_by:
+            message = "The start arrived too late: the run's claim may have ended. It is started again by the claim's holder."
+            raise Unavailable("SERVICE_UNAVAILABLE", message)
 
     async def _require(self, prepared: PreparedRun) -> None:
         """Raises FailedPrecondition if the tenant has no credentials for the run."""

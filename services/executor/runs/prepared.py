@@ -42,6 +42,8 @@ class RunRequest:
     attempt: int = 1
     fire_day: date | None = None
     """The UTC day of a scheduled run's fire time, to which words such as `yesterday` are relative; None: the day of the call."""
+    start_by: datetime | None = None
+    """Until when it must be admitted; None: at any time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,8 @@ class PreparedRun:
     """The checked parameters, with defaults filled in."""
     period: Period | None
     """The days that it covers; None: its template does not run for days."""
+    start_by: datetime | None = None
+    """As in its request."""
     allowance: RunAllowance = NO_LIMITS
     """What the tenant's plan leaves it, known once it is admitted."""
     requested_at: float = field(default_factory=time.monotonic, compare=False)
@@ -158,7 +162,7 @@ class RunPreparer:
             claimed_by=str(uuid.uuid4()),
             trace_id=tracer.new_trace_id(),
         )
-        return PreparedRun(run=run, template=template, given=request.given, values=values, period=period)
+        return PreparedRun(run=run, template=template, given=request.given, values=values, period=period, start_by=request.start_by)
 
     def _check_exports(self, template: Template, values: Mapping[str, Value]) -> None:
         """Before anything is reserved. What is found by listing is checked where it is read."""

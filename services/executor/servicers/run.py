@@ -1,7 +1,7 @@
 """RunService, for the scheduler: decode, call the domain, encode."""
 
 import re
-from datetime import date
+from datetime import UTC, date
 from typing import Any, Final
 
 import grpc
@@ -101,6 +101,7 @@ def _to_request(request: messages.StartRunRequest) -> RunRequest:
         run_id=request.run_id,
         attempt=request.attempt,
         fire_day=_day(request.as_of_date),
+        start_by=request.start_by.ToDatetime(UTC) if request.HasField("start_by") else None,
     )
 
 

@@ -7,8 +7,7 @@ from typing import Final
 
 from services.platform.errors import InvalidArgument
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import AttemptState
-from services.scheduler.queue.outcomes import End, RetryPolicy, completed, failed
+from services.scheduler.queue.outcomes import AttemptState, End, RetryPolicy, completed, failed
 
 OFFBOARDED = "The tenant was offboarded."
 NEVER_AGAIN = RetryPolicy(base=timedelta(0), cap=timedelta(0))

@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,12 +22,18 @@ from services.scheduler.queue.store import QueueStore, Started
 from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.settings import SchedulerSettings
 
+CLOCKS_DIFFER = 12
+"""The scheduler's and the executor's clocks differ by at most one of so many parts of a lease: 5 s of 60."""
+
 _log = structlog.get_logger()
 
 
 @dataclass(kw_only=True, slots=True)
 class _Held:
     claim: Claim
+    lease_expires_at: datetime
+    start_by: datetime | None = None
+    """Until when the last StartRun may begin it; None: this process has sent none."""
     starting: bool = False
     """StartRun is in flight or waits for its turn: the run is not polled yet."""
     unknown_start: UnknownStart | None = None
@@ -51,6 +58,7 @@ class ClaimWatcher:
     ) -> None:
         self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
         self._lease = timedelta(seconds=settings.claim_lease)
+        self._clocks_differ = self._lease / CLOCKS_DIFFER
         self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
         self._starter = AttemptStarter(executor=executor, clock=clock, policy=self._policy, max_concurrent=settings.starts_at_once)
         self._writer = QueueWriter(store, clock, batch_window_seconds=settings.journal_gather_seconds)
@@ -58,16 +66,19 @@ class ClaimWatcher:
         self._tasks = set[asyncio.Task[None]]()
         self._periodic = Periodic("following", (self.poll, settings.poll_seconds), (self.renew, settings.claim_lease / 3))
 
-    def start(self, claims: Iterable[Claim]) -> None:
+    def start(self, claims: Iterable[Claim], *, lease_expires_at: datetime) -> None:
         """Adds fresh claims and starts their runs in the background."""
-        for claim in claims:
-            held = self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
+        for held in self._add(claims, lease_expires_at):
             self._start_soon(held)
 
-    def adopt(self, claims: Iterable[Claim]) -> None:
+    def adopt(self, claims: Iterable[Claim], *, lease_expires_at: datetime) -> None:
         """Adds claims whose runs may have begun: the next poll finds out."""
-        for claim in claims:
-            self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
+        self._add(claims, lease_expires_at)
+
+    def _add(self, claims: Iterable[Claim], lease_expires_at: datetime) -> list[_Held]:
+        added = [_Held(claim=claim, lease_expires_at=lease_expires_at) for claim in claims]
+        self._held |= {(held.claim.run_id, held.claim.claimed_by): held for held in added}
+        return added
 
     @property
     def holds_claims(self) -> bool:
@@ -75,8 +86,8 @@ class ClaimWatcher:
         return bool(self._held)
 
     async def poll(self) -> None:
-        """Polls the states of the runs, settles those that have ended, and starts or puts back those that never began. Raises Unavailable if the
-        executor or BigQuery does not answer.
+        """Polls the states of the runs, settles those that have ended, and starts or puts back those that never began. Raises Unavailable
+        if the executor or BigQuery does not answer.
         """
         waiting = [held for held in self._held.values() if not held.starting]
         if not waiting:
@@ -84,6 +95,8 @@ class ClaimWatcher:
         states = await self._executor.states([held.claim for held in waiting])
         now, ends, refusals = self._clock.now(), list[End](), list[Refusal]()
         for held, state in zip(waiting, states, strict=True):
+            if not state.status and held.start_by and now <= held.start_by + self._clocks_differ:
+                continue  # the last StartRun may still be on its way
             match on_state(held.claim, state, held.unknown_start, self._policy, now=now, chance=self._chance()):
                 case End() as end:
                     ends.append(end)
@@ -97,7 +110,11 @@ class ClaimWatcher:
     async def renew(self) -> None:
         """Extends all leases in one statement. Raises Unavailable if BigQuery does not answer."""
         if claims := self._claims():
-            await self._store.renew(claims, self._clock.now() + self._lease)
+            now, renewed = self._clock.now(), [*self._held.values()]
+            await self._store.renew(claims, now + self._lease)
+            for held in renewed:
+                if now < held.lease_expires_at:  # else another process may have taken it over: this one starts nothing with it any more
+                    held.lease_expires_at = now + self._lease
 
     def _claims(self) -> list[str]:
         return sorted({held.claim.claimed_by for held in self._held.values()})
@@ -108,12 +125,19 @@ class ClaimWatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _start_by(self, held: _Held) -> datetime:
+        """Until when a StartRun that is sent now may begin the run: no longer than its claim holds. So an executor that was busy, or a
+        scheduler that stood still, starts no run that another process has ended meanwhile.
+        """
+        held.start_by = min(held.lease_expires_at, self._clock.now() + self._lease / 2)
+        return held.start_by
+
     async def _start(self, held: _Held) -> None:
         claim = held.claim
         held.claim = replace(claim, is_new=False)  # whatever comes of it
         structlog.contextvars.bind_contextvars(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
         try:
-            match await self._starter.start(claim):
+            match await self._starter.start(claim, partial(self._start_by, held)):
                 case Started() as started:
                     held.starting = False
                     await self._writer.record(started)

@@ -1,12 +1,13 @@
 """A client of the executor's RunService."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import batched
 
 import grpc
 from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceStub
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2, timestamp_pb2
 
 from services.scheduler.queue.claims import Claim, Pipeline
 from services.scheduler.queue.outcomes import AttemptState
@@ -21,10 +22,12 @@ class ExecutorClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = RunServiceStub(channel)
 
-    async def start(self, claim: Claim, pipeline: Pipeline) -> None:
+    async def start(self, claim: Claim, pipeline: Pipeline, *, start_by: datetime) -> None:
         """Starts the claim's attempt, once: repeated with the same claim, or by its next holder, it starts nothing. `claim.is_new` must not
-        be repeated.
+        be repeated. After `start_by` the executor begins nothing.
         """
+        latest = timestamp_pb2.Timestamp()
+        latest.FromDatetime(start_by)
         parameters = struct_pb2.Struct()
         parameters.update(claim.parameters)
         await self._stub.StartRun(
@@ -41,6 +44,7 @@ class ExecutorClient:
                 trigger_type=claim.trigger_type,
                 trigger_by=TRIGGER_BY,
                 is_new=claim.is_new,
+                start_by=latest,
             )
         )
 

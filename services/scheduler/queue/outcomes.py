@@ -132,7 +132,7 @@ def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy,
     return UnknownStart(message=error.message, not_before=not_before if isinstance(error, Unavailable) else None)
 
 
-def on_state(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
+def on_state(
     claim: Claim, state: AttemptState, unknown_start: UnknownStart | None, policy: RetryPolicy, *, now: datetime, chance: float
 ) -> End | Refusal | None:
     """What the state of a claim's attempt means, after a start that is unknown or none; None: it is under way, or is to be started."""

@@ -72,7 +72,7 @@ class QueueProcessor:
                 if claim.attempt == 1 and claim.trigger_type == "scheduler":  # later attempts, and backfills, are meant to wait
                     RUN_WAIT_SECONDS.labels("queue").observe(max(0.0, (now - claim.scheduled_time).total_seconds()))
         # Here and not in `process`: if the caller disconnects, the claimed runs must still be started.
-        self._watcher.start(claims)
+        self._watcher.start(claims, lease_expires_at=now + self._lease)
         rest = iter(claims)
         return [list(itertools.islice(rest, asked)) for asked in asked_for]
 
@@ -101,7 +101,7 @@ class QueueProcessor:
             _log.log(logging.WARNING if lost else logging.INFO, "claims_taken_over", runs=len(claims), lost=lost)
             if lost:
                 self._record(EventKind.CLAIMS_LOST, claimed_by, lost)
-            self._watcher.adopt(claims)
+            self._watcher.adopt(claims, lease_expires_at=now + self._lease)
 
     async def _after_a_call(self) -> None:
         """What `reconcile` does, with the look of the call."""

@@ -1,6 +1,8 @@
 """Starts claimed runs and interprets the executor's answer."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
@@ -21,8 +23,10 @@ class AttemptStarter:
         self._executor, self._clock, self._policy = executor, clock, policy
         self._room = asyncio.Semaphore(max_concurrent)
 
-    async def start(self, claim: Claim) -> Started | End | Refusal | UnknownStart:
-        """Starts the claim's attempt, unless it has begun before. Raises none of the executor's errors."""
+    async def start(self, claim: Claim, start_by: Callable[[], datetime]) -> Started | End | Refusal | UnknownStart:
+        """Starts the claim's attempt, unless it has begun before. Raises none of the executor's errors. `start_by` is called when it is its
+        turn: after what it returns, the executor begins nothing.
+        """
         if claim.pipeline is None and claim.is_new:
             return failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)
         if claim.pipeline is None:
@@ -30,7 +34,7 @@ class AttemptStarter:
             return UnknownStart(message=SCHEDULE_GONE, is_final=True)
         try:
             async with self._room:
-                await self._executor.start(claim, claim.pipeline)
+                await self._executor.start(claim, claim.pipeline, start_by=start_by())
         except ConvergenceError as error:
             _log.info("start_refused", reason=error.reason)
             return on_start_refused(claim, error, self._policy, self._clock.now())

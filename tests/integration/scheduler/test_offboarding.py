@@ -27,7 +27,7 @@ from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger_plan import plan_trigger
 from services.scheduler.settings import SchedulerSettings
 from tests.conftest import serving
-from tests.integration.scheduler.conftest import MakeScheduler, Nobody, Scheduler, Tables
+from tests.integration.scheduler.conftest import LEASE, MakeScheduler, Nobody, Scheduler, Tables
 from tests.integration.scheduler.stub_executor import StubExecutor
 
 
@@ -234,7 +234,7 @@ async def test_a_claim_that_is_refused_at_this_moment_is_not_queued_again(
     now = tables.clock.now()
     claims = await scheduler.store.claim("holder", 1, span, now, now.replace(year=now.year + 1))
     proof = await ending.process.offboard(tenant_id, delete_dataset=False)
-    scheduler.watcher.start(claims)
+    scheduler.watcher.start(claims, lease_expires_at=now + LEASE)
     await scheduler.started()
     assert (proof.runs_dropped, [(run["state"], run["queue_state"]) for run in await tables.runs()]) == (1, [("FAILED", None)])
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import grpc
@@ -271,7 +271,10 @@ async def test_a_run_whose_start_is_not_answered_stays_claimed_until_its_record_
     if not began:
         executor.refusal = Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
     await scheduler.process()
+    await scheduler.poll()
     claimed = await tables.the_run()
+    assert executor.asked[0].start_by.ToDatetime(UTC) == tables.clock.now() + LEASE / 2
+    tables.clock.time += LEASE * 0.6
     await scheduler.poll()
     looked_for = await tables.the_run()
     executor.end_all()
@@ -281,7 +284,18 @@ async def test_a_run_whose_start_is_not_answered_stays_claimed_until_its_record_
     assert looked_for["queue_state"] == ("PROCESSING" if began else "QUEUED")
     run = await tables.the_run()
     assert (run["state"], run["queue_state"], run["retry_count"]) == (("COMPLETED", None, 0) if began else ("PENDING", "QUEUED", 0))
-    assert began or run["not_before"] > tables.clock.now()
+    assert (run["not_before"] is not None) == (not began)
+
+
+async def test_no_start_may_come_after_its_claim(tables: Tables, scheduler: Scheduler, executor: StubExecutor) -> None:
+    """A scheduler that stood still sends it when another may have taken the claim over, and ended the run."""
+    await queued(tables, scheduler)
+    now = tables.clock.now()
+    claims = await scheduler.store.claim("holder", 1, ALL, now, now + LEASE)
+    tables.clock.time += LEASE * 0.8
+    scheduler.watcher.start(claims, lease_expires_at=now + LEASE)
+    await scheduler.started()
+    assert executor.asked[0].start_by.ToDatetime(UTC) == now + LEASE
 
 
 async def test_an_attempt_that_has_begun_counts_though_the_schedule_is_deleted(

@@ -7,8 +7,7 @@ import pytest
 from services.platform.errors import InvalidArgument
 from services.scheduler.offboarding.ends import OFFBOARDED, deletes_dataset, end_of, export_prefix
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import AttemptState
-from services.scheduler.queue.outcomes import ClaimOutcome
+from services.scheduler.queue.outcomes import AttemptState, ClaimOutcome
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CLAIM = Claim(

@@ -12,7 +12,7 @@ import pytest
 from convergence.executor.v1 import run_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.records import RunOutcome, RunStatus, StepLog
+from services.executor.records import Run, RunOutcome, RunStatus, StepLog
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.cancel_tenant import TenantCanceller
@@ -123,6 +123,30 @@ async def test_it_is_not_looked_up_whether_a_new_attempt_has_begun(
     assert (await servicer.StartRun(asked, Sent(before=1))).status == "COMPLETED"
     assert jobs("run_states") == before + 1
     assert quota.reserved == [asked.pipeline_logging_id]
+
+
+@pytest.mark.parametrize("late", ["on arrival", "when it is reserved"])
+async def test_a_start_that_comes_too_late_begins_nothing(
+    tenant: Tenant, servicer: RunServicer, quota: RecordingLedger, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """Its caller may have taken it for one that never came, and ended the run. What was reserved may be another start's: it expires."""
+    is_late_at_once, reserve = late == "on arrival", quota.reserve
+    start_by = datetime.now(UTC) + timedelta(seconds=-1 if is_late_at_once else 0.5)
+
+    async def slow(run: Run) -> Reservation:
+        reservation = await reserve(run)
+        while datetime.now(UTC) <= start_by:
+            await asyncio.sleep(0.01)
+        return reservation
+
+    monkeypatch.setattr(quota, "reserve", slow)
+    asked = request(tenant, start_by=start_by)
+    with pytest.raises(Unavailable, match="too late"):
+        await servicer.StartRun(asked, None)
+
+    assert quota.reserved == ([] if is_late_at_once else [asked.pipeline_logging_id])
+    assert quota.settled == []
+    assert await tenant.rows("SELECT pipeline_logging_id FROM x_meta_pipeline_runs") == []
 
 
 async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date(
