@@ -122,7 +122,8 @@ UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND ap
 
 -- name: read_usage
 -- Reads only. The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is
--- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result. Which
+-- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result. As in
+-- `reserve`, the row of the next day counts once it is open. Which
 -- reservations the row holds is read for `services/auth/usage/own_changes.py`.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
@@ -157,18 +158,21 @@ LEFT JOIN (
 LEFT JOIN (
   SELECT d.tenant_id, SUM(d.cost_usd) AS cost_usd
   FROM tenant_usage_quotas AS d
-  WHERE d.usage_date >= DATE_TRUNC(@today, MONTH) AND d.usage_date <= @today AND d.tenant_id IN UNNEST(@tenant_ids)
+  WHERE d.usage_date >= DATE_TRUNC(@today, MONTH) AND d.tenant_id IN UNNEST(@tenant_ids)
   GROUP BY d.tenant_id
 ) AS m ON m.tenant_id = q.tenant_id
-WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids) AND IFNULL(q.concurrent_pipelines_running, 0) >= 0
+WHERE q.usage_date BETWEEN @today AND DATE_ADD(@today, INTERVAL 1 DAY)
+  AND q.tenant_id IN UNNEST(@tenant_ids) AND IFNULL(q.concurrent_pipelines_running, 0) >= 0
+QUALIFY ROW_NUMBER() OVER (PARTITION BY q.tenant_id ORDER BY q.usage_date DESC) = 1
 
 -- name: open_day
 -- Creates today's missing rows and opens them. An INSERT conflicts with nothing, so the transaction also updates a row that every other
 -- creator of the same tenant's row updates: of two at once, one is cancelled, retried, and then finds the row. The transaction only appends
--- to the ledger, so other changes of the ledger never cancel it. The row starts with the units of the month if it is the same month. Then
--- one plain UPDATE moves the live runs from the tenant's past rows: a run that is settled at the same moment is removed from a row that
--- this UPDATE changes, too, so one comes after the other, and no settled run becomes live again. A replay finds the row, and moves what is
--- left to move.
+-- to the ledger, so other changes of the ledger never cancel it. Then one
+-- plain UPDATE opens the row: it starts with the units of the month, if the row before it is of the same month, and moves the live runs from
+-- the tenant's past rows. It also changes the row before, whatever that holds: a `reserve` of that day at the same moment changes it, too, so
+-- one comes after the other, and the reservation is either counted and moved, or finds this row open and is granted here. In the same way a
+-- run that is settled at the same moment does not become live again. A replay finds the row, and moves what is left to move.
 -- param: tenant_ids ARRAY<STRING>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -199,16 +203,34 @@ WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_d
 COMMIT TRANSACTION;
 UPDATE tenant_usage_quotas AS q
 SET
+  pipelines_run_month = IF(q.usage_date = @today AND q.concurrent_pipelines_running < 0, g.units_month, q.pipelines_run_month),
   live_runs = IF(q.usage_date = @today, ARRAY_CONCAT(IFNULL(q.live_runs, []), IFNULL(g.moved, [])), NULL),
   concurrent_pipelines_running = IF(q.usage_date = @today, IFNULL(ARRAY_LENGTH(q.live_runs), 0) + IFNULL(ARRAY_LENGTH(g.moved), 0), 0),
   last_updated = @now
 FROM (
   SELECT
-    d.tenant_id,
+    d.tenant_id, d.opens, d.day_before, d.units_month,
     ARRAY_AGG(
       IF(h.reservation_id IS NULL, NULL, STRUCT(h.reservation_id AS reservation_id, h.lease_expires_at AS lease_expires_at)) IGNORE NULLS
     ) AS moved
-  FROM (SELECT DISTINCT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today AND c.tenant_id IN UNNEST(@tenant_ids)) AS d
+  FROM (
+    SELECT
+      c.tenant_id,
+      LOGICAL_OR(IFNULL(c.concurrent_pipelines_running, 0) < 0) AS opens,
+      MAX(y.usage_date) AS day_before,
+      IFNULL(
+        MAX(IF(DATE_TRUNC(y.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(y.pipelines_run_month, y.pipelines_run_today), NULL)), 0
+      ) AS units_month
+    FROM tenant_usage_quotas AS c
+    LEFT JOIN (
+      SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today
+      FROM tenant_usage_quotas AS b
+      WHERE b.usage_date < @today
+      QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
+    ) AS y ON y.tenant_id = c.tenant_id
+    WHERE c.usage_date = @today AND c.tenant_id IN UNNEST(@tenant_ids)
+    GROUP BY c.tenant_id
+  ) AS d
   LEFT JOIN (
     SELECT p.tenant_id, l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
     FROM tenant_usage_quotas AS p, UNNEST(p.live_runs) AS l
@@ -219,18 +241,19 @@ FROM (
       )
     GROUP BY p.tenant_id, l.reservation_id
   ) AS h ON h.tenant_id = d.tenant_id
-  GROUP BY d.tenant_id
+  GROUP BY d.tenant_id, d.opens, d.day_before, d.units_month
 ) AS g
 WHERE q.tenant_id = g.tenant_id
   AND (
     (q.usage_date = @today AND (q.concurrent_pipelines_running < 0 OR ARRAY_LENGTH(g.moved) > 0))
     OR (q.usage_date < @today AND ARRAY_LENGTH(q.live_runs) > 0)
+    OR (g.opens AND q.usage_date = g.day_before)
   )
 
 -- name: reset_day
 -- Flow 3C. Creates today's missing rows as open_day does, in an equally short transaction; a tenant that is no longer ACTIVE gets one only
 -- if it has live runs. The rest are plain statements, which wait for other writers of the ledger and are cancelled by none. One UPDATE
--- moves what past rows still hold into today's rows (also what was reserved in the last moment of yesterday, after today's row was created)
+-- opens today's rows as open_day does, moves what past rows still hold into them,
 -- and zeroes the past: an id in a past row has not been settled, because settling removes it from every row, so no settled run becomes live
 -- again. It changes only rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows
 -- from before @oldest_day are deleted. A replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day
@@ -283,6 +306,7 @@ END IF;
 UPDATE tenant_usage_quotas AS q
 SET
   pipelines_run_today = IF(q.usage_date = @today, q.pipelines_run_today, 0),
+  pipelines_run_month = IF(q.usage_date = @today AND q.concurrent_pipelines_running < 0, g.units_month, q.pipelines_run_month),
   pipelines_succeeded_today = IF(q.usage_date = @today, q.pipelines_succeeded_today, 0),
   pipelines_failed_today = IF(q.usage_date = @today, q.pipelines_failed_today, 0),
   live_runs = CASE
@@ -297,12 +321,27 @@ SET
   last_updated = @now
 FROM (
   SELECT
-    d.tenant_id, d.has_today,
+    d.tenant_id, d.has_today, d.opens, d.day_before, d.units_month,
     ARRAY_AGG(
       IF(h.reservation_id IS NULL, NULL, STRUCT(h.reservation_id AS reservation_id, h.lease_expires_at AS lease_expires_at)) IGNORE NULLS
     ) AS moved
   FROM (
-    SELECT c.tenant_id, LOGICAL_OR(c.usage_date = @today) AS has_today FROM tenant_usage_quotas AS c GROUP BY c.tenant_id
+    SELECT
+      c.tenant_id,
+      LOGICAL_OR(c.usage_date = @today) AS has_today,
+      LOGICAL_OR(c.usage_date = @today AND IFNULL(c.concurrent_pipelines_running, 0) < 0) AS opens,
+      MAX(y.usage_date) AS day_before,
+      IFNULL(
+        MAX(IF(DATE_TRUNC(y.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(y.pipelines_run_month, y.pipelines_run_today), NULL)), 0
+      ) AS units_month
+    FROM tenant_usage_quotas AS c
+    LEFT JOIN (
+      SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today
+      FROM tenant_usage_quotas AS b
+      WHERE b.usage_date < @today
+      QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
+    ) AS y ON y.tenant_id = c.tenant_id
+    GROUP BY c.tenant_id
   ) AS d
   LEFT JOIN (
     SELECT p.tenant_id, l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
@@ -314,11 +353,12 @@ FROM (
       )
     GROUP BY p.tenant_id, l.reservation_id
   ) AS h ON h.tenant_id = d.tenant_id
-  GROUP BY d.tenant_id, d.has_today
+  GROUP BY d.tenant_id, d.has_today, d.opens, d.day_before, d.units_month
 ) AS g
 WHERE q.tenant_id = g.tenant_id
   AND (
     (q.usage_date = @today AND (q.concurrent_pipelines_running < 0 OR ARRAY_LENGTH(g.moved) > 0))
+    OR (g.opens AND q.usage_date = g.day_before)
     OR (
       q.usage_date < @today
       AND (
@@ -358,7 +398,8 @@ LEFT JOIN (
 -- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. What an id took
 -- when it was first granted, and for whom, is written into `reservations` by the same statement. A tenant's row is changed only if something
 -- is granted, so the number of changed rows is the number of tenants with a grant. With @all_or_none a tenant is granted all of its requests
--- or nothing.
+-- or nothing. A tenant's row of the next day counts once it is open, also for a process whose day is not over: it holds the tenant's live
+-- runs by then. Not of a later day, which only a clock that is wrong by more than a day makes.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64, trigger_type STRING>>
 -- param: today DATE
@@ -384,17 +425,17 @@ SET
   ),
   last_updated = @now
 FROM (
-  SELECT b.tenant_id, SUM(b.units) AS units, ARRAY_AGG(b.reservation_id) AS ids,
+  SELECT b.tenant_id, MAX(b.usage_date) AS usage_date, SUM(b.units) AS units, ARRAY_AGG(b.reservation_id) AS ids,
     ARRAY_AGG(STRUCT(b.reservation_id AS reservation_id, @lease_expires_at AS lease_expires_at)) AS granted,
     ARRAY_AGG(IF(b.is_new, b.reservation_id, NULL) IGNORE NULLS) AS new_ids,
     ARRAY_AGG(
       IF(b.is_new, STRUCT(b.reservation_id AS reservation_id, b.units AS units, b.trigger_type AS trigger_type), NULL) IGNORE NULLS
     ) AS taken
   FROM (
-    SELECT a.tenant_id, a.reservation_id, a.units, a.trigger_type, a.is_new, a.slots_left, a.asked,
+    SELECT a.tenant_id, a.usage_date, a.reservation_id, a.units, a.trigger_type, a.is_new, a.slots_left, a.asked,
       ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.turn, a.seq) AS slot
     FROM (
-      SELECT r.tenant_id, r.reservation_id, r.seq, r.trigger_type, c.units_left, c.slots_left,
+      SELECT r.tenant_id, c.usage_date, r.reservation_id, r.seq, r.trigger_type, c.units_left, c.slots_left,
         COUNT(*) OVER (PARTITION BY r.tenant_id) AS asked,
         k.reservation_id IS NULL AS is_new,
         c.may_cost OR IFNULL(k.alive, FALSE) AS may_cost,
@@ -404,7 +445,7 @@ FROM (
         SUM(IF(k.reservation_id IS NULL, r.units, 0)) OVER (PARTITION BY r.tenant_id ORDER BY r.seq) AS units_so_far
       FROM UNNEST(@requests) AS r
       JOIN (
-        SELECT u.tenant_id,
+        SELECT u.tenant_id, u.usage_date,
           LEAST(
             IFNULL(COALESCE(u.daily_limit, s.daily_limit) - IFNULL(u.pipelines_run_today, 0), 1000000000),
             IFNULL(COALESCE(u.monthly_limit, s.monthly_limit) - COALESCE(u.pipelines_run_month, u.pipelines_run_today, 0), 1000000000)
@@ -425,15 +466,16 @@ FROM (
         LEFT JOIN (
           SELECT d.tenant_id, SUM(d.cost_usd) AS cost_usd
           FROM tenant_usage_quotas AS d
-          WHERE d.usage_date >= DATE_TRUNC(@today, MONTH) AND d.usage_date <= @today
+          WHERE d.usage_date >= DATE_TRUNC(@today, MONTH)
           GROUP BY d.tenant_id
         ) AS m ON m.tenant_id = u.tenant_id
-        WHERE u.usage_date = @today AND IFNULL(u.concurrent_pipelines_running, 0) >= 0
+        WHERE u.usage_date BETWEEN @today AND DATE_ADD(@today, INTERVAL 1 DAY) AND IFNULL(u.concurrent_pipelines_running, 0) >= 0
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY u.tenant_id ORDER BY u.usage_date DESC) = 1
       ) AS c ON c.tenant_id = r.tenant_id
       LEFT JOIN (
         SELECT l.reservation_id, MAX(l.lease_expires_at) > @now AS alive
         FROM tenant_usage_quotas AS x, UNNEST(x.live_runs) AS l
-        WHERE x.usage_date = @today AND l.reservation_id IN UNNEST(@ids)
+        WHERE x.usage_date BETWEEN @today AND DATE_ADD(@today, INTERVAL 1 DAY) AND l.reservation_id IN UNNEST(@ids)
         GROUP BY l.reservation_id
       ) AS k ON k.reservation_id = r.reservation_id
     ) AS a
@@ -443,7 +485,7 @@ FROM (
   GROUP BY b.tenant_id
   HAVING NOT @all_or_none OR COUNT(*) = MAX(b.asked)
 ) AS g
-WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today
+WHERE q.tenant_id = g.tenant_id AND q.usage_date = g.usage_date
 
 -- name: renew
 -- Extends only leases that have not expired: the slot of an expired one may have been given to another run. A replay writes the same.

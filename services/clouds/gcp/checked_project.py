@@ -29,7 +29,7 @@ USAGE_EXPORT: Final = re.compile(r"gcp_billing_export_(resource_)?v1_\w+", re.AS
 LABELS: Final = {"managed-by": "convergence", "statement": "check_view"}
 
 _RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
-_FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
+_FAILURES = (google.GoogleAPIError, google_auth.GoogleAuthError, OSError)
 
 
 class CheckedProject:

@@ -360,7 +360,7 @@ async def test_renewing_keeps_the_slot(ledger: Ledger, clock: SetClock, provisio
 
 
 async def test_midnight_keeps_the_slot_once_and_counts_on_the_day_of_the_reservation(
-    ledger: Ledger, clock: SetClock, provision: Provision, store: AuthStore
+    ledger: Ledger, clock: SetClock, provision: Provision, bq: BigQuery
 ) -> None:
     clock.time = datetime(2026, 3, 10, 23, 59, 30, tzinfo=UTC)
     tenant_id, over, dead = await provision(concurrent_limit=2, daily_limit=2), new_id(), new_id()
@@ -374,12 +374,14 @@ async def test_midnight_keeps_the_slot_once_and_counts_on_the_day_of_the_reserva
     await ledger.settle([settlement(tenant_id, over, slot)])
     after = await ledger.usage(tenant_id)
 
-    yesterday = (await store.read_usage([tenant_id], [], clock.now(), utc_day(clock.now()) - timedelta(days=1)))[tenant_id]
+    row = make_block("row", "SELECT * FROM tenant_usage_quotas WHERE tenant_id = @t AND usage_date = '2026-03-10'", {"t": "STRING"})
+    [yesterday] = (await bq.query(row, {"t": tenant_id}, dataset=bq.control())).rows
     assert (morning.pipelines_run_today, morning.pipelines_run_month, morning.concurrent_pipelines_running) == (0, 2, 2)
     assert isinstance(refused, ResourceExhausted)
     assert refused.reason == "CONCURRENT_LIMIT_REACHED"
     assert (after.concurrent_pipelines_running, after.pipelines_succeeded_today) == (1, 0)
-    assert (yesterday.pipelines_succeeded_today, yesterday.concurrent_pipelines_running, yesterday.pipelines_run_today) == (1, 0, 2)
+    names = ("pipelines_succeeded_today", "concurrent_pipelines_running", "pipelines_run_today")
+    assert [yesterday[name] for name in names] == [1, 0, 2]
 
 
 async def test_a_day_that_was_made_and_not_opened_grants_nothing_before_what_is_alive_has_moved_in(
@@ -402,7 +404,8 @@ async def test_a_day_that_was_made_and_not_opened_grants_nothing_before_what_is_
     assert isinstance(refused, ResourceExhausted)
     assert refused.reason == "CONCURRENT_LIMIT_REACHED"
     assert isinstance(await ask(ledger, tenant_id), Reservation)
-    assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
+    usage = await ledger.usage(tenant_id)
+    assert (usage.pipelines_run_today, usage.pipelines_run_month) == (1, 2)
 
 
 async def test_a_new_month_starts_at_zero(ledger: Ledger, clock: SetClock, provision: Provision) -> None:

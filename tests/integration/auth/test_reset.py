@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.auth.ledger import Ledger
-from services.auth.store import AuthStore, Settlement
+from services.auth.store import AuthStore, ReservationRequest, Settlement
 from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
@@ -142,24 +142,58 @@ async def test_during_the_reset_reservations_and_settlements_are_exact(
     assert await table.counters(tenant_id, YESTERDAY) == (0, 0, 0, 0, 0)
 
 
-async def test_a_slot_reserved_in_the_last_moment_of_yesterday_is_carried_over_too(
+@pytest.mark.parametrize("opened_by", ["a call", "the reset"])
+async def test_what_is_reserved_for_yesterday_after_today_was_opened_counts_today(
+    ledger: Ledger, store: AuthStore, clock: SetClock, provision: Provision, table: Table, opened_by: str
+) -> None:
+    """Its statement came late, or its process has a slow clock. Yesterday's row no longer knows what is alive, nor does its count of the
+    month reach today's.
+    """
+    tenant_id = await provision(concurrent_limit=2, monthly_limit=3)
+    early = await hold(ledger, tenant_id)
+    clock.time = LATE + timedelta(seconds=31)
+    await (store.open_day([tenant_id], clock.now(), TODAY) if opened_by == "a call" else ledger.reset())
+    clock.time = LATE + timedelta(seconds=29)
+    late = await hold(ledger, tenant_id)
+    with pytest.raises(ResourceExhausted, match="at once"):
+        await hold(ledger, tenant_id)
+
+    assert await table.counters(tenant_id, TODAY) == (1, 0, 0, 2, 2)
+    clock.time = LATE + timedelta(seconds=32)
+    await ledger.settle([early, late])
+    assert await table.counters(tenant_id, TODAY) == (1, 0, 0, 0, 0)
+    await hold(ledger, tenant_id)
+    with pytest.raises(ResourceExhausted) as refused:
+        await hold(ledger, tenant_id)
+    assert refused.value.reason == "MONTHLY_LIMIT_REACHED"
+
+
+async def test_what_is_reserved_between_the_making_and_the_opening_of_a_day_is_counted_in_its_month(
     ledger: Ledger, store: AuthStore, clock: SetClock, provision: Provision, table: Table
 ) -> None:
-    """Its statement came after today's row was made, so only the reset can move it."""
-    tenant_id = await provision(concurrent_limit=1)
-    await ledger.usage(tenant_id)
-    clock.time = LATE + timedelta(seconds=31)
-    await store.open_day([tenant_id], clock.now(), TODAY)
-    clock.time = LATE + timedelta(seconds=29)
-    over = await hold(ledger, tenant_id)
+    """Reservations of yesterday, and of today, go on while today's rows are made and opened by several."""
+    tenant_id = await provision()
+    await hold(ledger, tenant_id)
+    late, early = LATE + timedelta(seconds=29), LATE + timedelta(seconds=31)
+    requests = [ReservationRequest(tenant_id=tenant_id, reservation_id=str(uuid.uuid4()), units=1, trigger_type="api") for _ in range(20)]
+    clock.time = early
 
-    clock.time = LATE + timedelta(seconds=32)
-    await ledger.reset()
+    async def reserve(request: ReservationRequest) -> int:
+        return await store.reserve([request], late, YESTERDAY, late + LEASE)
 
-    assert over.usage_date == YESTERDAY
-    assert await table.counters(tenant_id, TODAY) == (0, 0, 0, 1, 1)
-    with pytest.raises(ResourceExhausted):
-        await hold(ledger, tenant_id)
+    granted = await asyncio.gather(
+        *(reserve(one) for one in requests[:10]),
+        *(store.open_day([tenant_id], early, TODAY) for _ in range(2)),
+        ledger.reset(),
+        *(reserve(one) for one in requests[10:]),
+    )
+
+    assert [one for one in granted if isinstance(one, int)] == [1] * 20
+    [row] = await table.run(
+        f"SELECT pipelines_run_month, ARRAY_LENGTH(live_runs) AS live FROM tenant_usage_quotas "
+        f"WHERE tenant_id = '{tenant_id}' AND usage_date = '{TODAY}'"
+    )
+    assert (row["pipelines_run_month"], row["live"]) == (21, 21)
 
 
 async def test_only_active_tenants_and_those_with_live_runs_get_a_row(

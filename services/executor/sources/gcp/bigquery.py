@@ -48,7 +48,7 @@ from services.platform.tracing.bigquery import asked
 
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
 FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
-_FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
+_FAILURES = (google.GoogleAPIError, google_auth.GoogleAuthError, OSError)
 
 
 class GcpBilling:

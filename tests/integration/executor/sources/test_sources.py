@@ -65,6 +65,20 @@ def other_kinds(tenant: Tenant) -> None:
     )
 
 
+async def test_a_project_whose_connections_break_for_as_long_as_they_are_tried_may_be_read_again(
+    cloud: GcpBilling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google's client ends its attempts with an error of its own kind, which is no answer of the API."""
+
+    def break_off(*_: object, **__: object) -> None:
+        raise google.RetryError("Timeout of 30.0s exceeded", ConnectionResetError())  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(cloud.client, "list_datasets", break_off)
+    with pytest.raises(StepError, match="did not answer") as failed:
+        select_exports(cloud, None, PERIOD, unhurried)
+    assert failed.value.is_retryable
+
+
 async def test_other_kinds_of_exports_are_named_where_there_is_no_usage_and_passed_over_where_there_is(
     tenant: Tenant, cloud: GcpBilling
 ) -> None:
