@@ -250,7 +250,7 @@ def test_what_breaks_is_no_traceback_and_quotes_nothing(monkeypatch: pytest.Monk
     def broken() -> None:
         raise KeyError(KEY)
 
-    monkeypatch.setattr(app, "new_app", broken)
+    monkeypatch.setattr(app, "program", broken)
     assert main(["quota"]) == 7
     err = capsys.readouterr().err
     assert "KeyError" in err
