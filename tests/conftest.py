@@ -70,9 +70,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     heaviest_first(items)
 
 
-def pytest_collection_finish() -> None:
-    """Python need not look for garbage among all that was imported and collected, over and over."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Python need not look for garbage among all that is imported and collected, over and over: neither meanwhile nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from convergence.cli.app import new_app
+from convergence.cli.app import program
 from convergence.cli.noun import SHARED, Verb, verbs
-from typer.main import get_command
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "cli.md"
@@ -15,7 +14,7 @@ BEGIN, END = "<!-- commands: begin -->", "<!-- commands: end -->"
 
 def commands() -> dict[str, Any]:
     """Each command by its path, e.g. `run start`, as the program has it."""
-    return dict(_leaves(get_command(new_app()), ""))
+    return dict(_leaves(program(), ""))
 
 
 def reference() -> str:

@@ -6,10 +6,11 @@ import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
 LIFETIME: Final = timedelta(hours=1)
@@ -24,7 +25,7 @@ class AccessTokens:
         """`url`: where this process is found. `lifetime`: how long a token lasts."""
         self.url, self.lifetime = url, lifetime
         self._holders: dict[str, tuple[str, datetime]] = {}
-        self._key, self._kid = generate_private_key(public_exponent=65537, key_size=2048), str(uuid.uuid4())
+        self._key, self._kid = _key_of_this_process(), str(uuid.uuid4())
 
     def issue(self, subject: str, scope: str, now: datetime) -> tuple[str, datetime]:
         """A token for a principal or a service account's e-mail address, and when it expires."""
@@ -57,6 +58,12 @@ class AccessTokens:
     def discovery(self) -> dict[str, Any]:
         """Where it is."""
         return {"issuer": self.url, "jwks_uri": f"{self.url}/.well-known/jwks.json"}
+
+
+@cache
+def _key_of_this_process() -> RSAPrivateKey:
+    """Made once: it takes a tenth of a second."""
+    return generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _part(value: dict[str, Any]) -> str:

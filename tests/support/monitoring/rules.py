@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
-
 from services.platform.settings import REPOSITORY
+from tests.support.yaml_text import parsed
 
 MONITORING: Final = REPOSITORY / "deploy" / "monitoring"
 ALERTS: Final = MONITORING / "alerts.yml"
@@ -32,7 +31,7 @@ class Panel:
 
 def groups() -> list[dict[str, Any]]:
     """The groups of rules."""
-    found: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text())["groups"]
+    found: list[dict[str, Any]] = parsed(ALERTS.read_text())["groups"]
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from convergence.auth.v1.authentication_service_pb2_grpc import add_AuthenticationServiceServicer_to_server as add
 
+from services.auth import authenticator
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_digests import KeyDigests
@@ -101,7 +102,8 @@ async def test_after_the_first_guess_others_cost_no_statement() -> None:
     assert tables.statements == 3
 
 
-async def test_a_new_key_is_found_although_the_digests_are_of_before() -> None:
+async def test_a_new_key_is_found_although_the_digests_are_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authenticator, "AFTER_A_REFUSAL_SECONDS", 0.05)
     tables = Tables()
     auth = auth_of(tables)
     await guess(auth, 1, at_once=1)

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 from pydantic_settings import BaseSettings
 
 from console.settings import ConsoleSettings
@@ -19,10 +18,11 @@ from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
 from services.platform.settings import REPOSITORY, ServiceSettings
 from services.scheduler.settings import SchedulerSettings
+from tests.support.yaml_text import parsed
 
 ROOT = REPOSITORY
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE: dict[str, Any] = parsed((ROOT / "docker-compose.yml").read_text())
 PARTS: dict[str, dict[str, Any]] = {name: part for name, part in COMPOSE["services"].items() if "build" in part}
 """Those of our own images."""
 JOBS = {name for name, part in PARTS.items() if part["restart"] == "no"}

@@ -9,16 +9,16 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-import yaml
 
 from services.platform.settings import REPOSITORY
 from services.probe import probe
+from tests.support.yaml_text import parsed
 from tools.containers.container_engine import COMPOSE_FILE
 from tools.containers.podman import batches, without_start_interval
 from tools.licences import IMAGES, packages
 from tools.slim_packages import slim
 
-COMPOSE = yaml.safe_load(COMPOSE_FILE.read_text())
+COMPOSE = parsed(COMPOSE_FILE.read_text())
 OURS = {"convergence", "services", "gateway"}
 
 

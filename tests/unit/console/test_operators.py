@@ -3,12 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from jinja2 import Environment, FileSystemLoader
 
 from console.screens.fleet.verdict import verdicts_of
 from console.screens.tenants.health import health_of
-from console.web.wording import FILTERS
-from services.platform.settings import REPOSITORY
 
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
 WELL = {"jobs": [], "leases_lost": 0, "budgets": []}
@@ -55,10 +52,3 @@ def test_what_is_bad_in_the_fleet_is_said_and_nothing_else() -> None:
     assert len(found) == 4
     assert "30 min ago" in found[1]
     assert verdicts_of(WELL | {"oldest_queued_time": "2026-11-26T09:50:00Z"}, NOW) == []
-
-
-def test_every_template_compiles() -> None:
-    environment = Environment(loader=FileSystemLoader(REPOSITORY / "console/templates"), autoescape=True)
-    environment.filters.update(FILTERS)
-    for name in environment.list_templates():
-        assert environment.get_template(name).name == name

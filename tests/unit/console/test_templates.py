@@ -20,9 +20,13 @@ def named(path: Path) -> str:
     return path.relative_to(FOLDER).as_posix()
 
 
+@pytest.fixture(scope="module")
+def pages() -> Pages:
+    return Pages(navigation(), static_files(ConsoleSettings()), utc_now)
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=named)
-def test_a_template_compiles_and_keeps_to_the_policy(path: Path) -> None:
-    pages = Pages(navigation(), static_files(ConsoleSettings()), utc_now)
+def test_a_template_compiles_and_keeps_to_the_policy(pages: Pages, path: Path) -> None:
     assert pages.compiles(named(path))
     assert REFUSED.findall(path.read_text()) == []
 

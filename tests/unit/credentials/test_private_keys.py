@@ -6,8 +6,8 @@ from math import lcm
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicNumbers, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.credentials.payloads.private_key import read_private_key
 from services.platform.errors import InvalidArgument
@@ -33,22 +33,26 @@ def test_a_key_whose_numbers_do_not_belong_together_is_refused(rsa: Rsa, changed
 
 def test_a_key_of_a_factor_that_is_no_prime_is_refused() -> None:
     """Its numbers follow from the factors as they should, but what it signs does not verify."""
-    p, q, e = 3 * 5 * (2**607 - 1) * (2**521 - 1), 2**1279 - 1, 65537
-    d = pow(e, -1, lcm(p - 1, q - 1))
-    pem = _traditional(p=p, q=q, d=d, dmp1=d % (p - 1), dmq1=d % (q - 1), iqmp=pow(q, -1, p), public_numbers=RSAPublicNumbers(e, p * q))
+    pem = _of_factors(3 * 5 * (2**607 - 1) * (2**521 - 1), 2**1279 - 1)
     with pytest.raises(InvalidArgument, match="must be an RSA private key"):
         read(pem)
 
 
 def test_the_longest_key_holds_up_no_other_call() -> None:
     """The library validates it for a quarter of a second, in which no other thread of Python runs."""
-    pem = generate_private_key(65537, 4096).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    pem = _of_factors(2**2048 - 1557, 2**2048 - 2**2000 - 367)  # primes: to look for others takes longer than all that is asked here
     began = time.process_time()
     load_pem_private_key(pem.encode(), password=None)
     validated = time.process_time() - began
     began = time.process_time()
     read(pem)
     assert time.process_time() - began < validated / 4
+
+
+def _of_factors(p: int, q: int) -> str:
+    e = 65537
+    d = pow(e, -1, lcm(p - 1, q - 1))
+    return _traditional(p=p, q=q, d=d, dmp1=d % (p - 1), dmq1=d % (q - 1), iqmp=pow(q, -1, p), public_numbers=RSAPublicNumbers(e, p * q))
 
 
 def _traditional(**numbers: Any) -> str:

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-import yaml
 
 from localcloud.settings import SERVICES
 from services.platform.settings import REPOSITORY
 from tests.support.monitoring.rules import MONITORING, UNITS, alerts, groups, metric_names, panels, recorded, sped_up
+from tests.support.yaml_text import parsed
 from tests.unit.docs.test_metrics import registered
 from tests.unit.docs.test_paths import anchors
 from tools.chart_rules import CHART_RULES, chart_rules
@@ -75,9 +75,9 @@ def test_sped_up_rules_keep_their_shape_and_no_time_is_longer_than_that(longest:
 
 
 def test_compose_scrapes_each_service_where_it_listens_and_mounts_files_that_there_are() -> None:
-    config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
+    config = parsed((MONITORING / "prometheus.yml").read_text())
     scraped = {one["labels"]["service"]: one["targets"] for job in config["scrape_configs"] for one in job["static_configs"]}
-    base, more = (yaml.safe_load(path.read_text())["services"] for path in (REPOSITORY / "docker-compose.yml", MONITORING / "compose.yml"))
+    base, more = (parsed(path.read_text())["services"] for path in (REPOSITORY / "docker-compose.yml", MONITORING / "compose.yml"))
     ports = {name: base[name]["environment"]["CONVERGENCE_METRICS_PORT"] for name in SERVICES}
     ports["gateway"] = more["gateway"]["environment"]["GATEWAY_STATS_PORT"]
     assert scraped == {name: [f"{name}:{port}"] for name, port in ports.items()}

@@ -2,10 +2,9 @@
 
 import re
 
-import yaml
-
 from services.doctor.checks.roles import EDITS, READS
 from services.platform.settings import REPOSITORY
+from tests.support.yaml_text import parsed
 
 FOLDER = REPOSITORY / "deploy" / "terraform"
 
@@ -32,7 +31,7 @@ def test_and_reads_those_that_the_doctor_expects_it_to() -> None:
 def test_the_jobs_are_read_from_their_one_file() -> None:
     """With the keys that the file has."""
     text = (FOLDER / "jobs.tf").read_text()
-    jobs = yaml.safe_load((REPOSITORY / "configs" / "cloud_scheduler" / "jobs.yaml").read_text())["jobs"]
+    jobs = parsed((REPOSITORY / "configs" / "cloud_scheduler" / "jobs.yaml").read_text())["jobs"]
     keys = set(re.findall(r"each\.value\.(\w+(?:\.\w+)?)", text))
     for job in jobs:
         for key in keys:

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from console.settings import ConsoleSettings
 from gateway.settings import GatewaySettings
 from services.platform.settings import REPOSITORY, ServiceSettings
+from tests.support.yaml_text import parsed
 from tools.chart_schema import CHART, OWN, SERVICES, variables
 
 NAMED = re.compile(r"\b(?:CONVERGENCE|GATEWAY|CONSOLE)_[A-Z0-9_]+\b")
@@ -37,7 +37,7 @@ def test_every_variable_that_a_file_names_is_read_by_a_program(path: Path) -> No
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_compose_file_gives_each_service_what_must_be_given(service: str) -> None:
     """And the addresses of all emulators: a service that misses one would call the real cloud."""
-    given = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"][service]["environment"]
+    given = parsed((REPOSITORY / "docker-compose.yml").read_text())["services"][service]["environment"]
     emulators = {str(field.validation_alias) for name, field in ServiceSettings.model_fields.items() if "emulator" in name}
     assert {*MUST_BE_GIVEN, *SECRETS, *PEERS, *emulators, "CONVERGENCE_TLS_DIR"} - set(given) == set()
 

@@ -1,6 +1,6 @@
 """How many threads the emulator's DuckDB has."""
 
-from localcloud.bigquery.jobs.threads import LARGE_BYTES, LARGE_CPU_SECONDS, LINGER_SECONDS, Width
+from localcloud.bigquery.jobs.width import LARGE_BYTES, LARGE_CPU_SECONDS, LINGER_SECONDS, Width
 
 
 def test_duckdb_has_one_thread_until_a_job_is_large_and_a_while_after() -> None:

@@ -50,7 +50,7 @@ def target() -> Iterator[Target]:
             """Not on the terminal."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         seen.url = f"http://127.0.0.1:{server.server_port}"
         yield seen
@@ -128,7 +128,7 @@ def test_a_placeholder_that_nobody_fills_in_is_told() -> None:
 
 def test_it_keeps_firing_as_a_part_of_the_stack(target: Target, tmp_path: Path) -> None:
     """With LOCALCLOUD_SCHEDULER_EVERY, from its own process, all jobs."""
-    settings = LocalSettings.on_free_ports(tmp_path / "state", scheduler_every=0.2)
+    settings = LocalSettings.on_free_ports(tmp_path / "state", scheduler_every=0.1)
     with Stack(settings, only=("cloud_scheduler",), extra={"cloud_scheduler": {"GATEWAY_URL": target.url, "ADMIN_API_KEY": KEY}}) as stack:
         assert READY in (settings.logs_dir / "cloud_scheduler.log").read_text()
         while len(target.calls) < 8:

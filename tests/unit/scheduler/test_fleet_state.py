@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import yaml
 
 from services.platform.reporting.events import EventKind
 from services.platform.reporting.jobs import job_of
 from services.platform.settings import REPOSITORY
 from services.scheduler.fleet.state import INTERVALS, EventSummary, FleetState
+from tests.support.yaml_text import parsed
 from tests.unit.platform.access.test_rules import METHODS
 
 NOW = datetime(2025, 11, 18, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_losses_of_all_kinds_are_added_and_busy_tables_named() -> None:
 
 def test_the_jobs_are_those_that_cloud_scheduler_is_given_and_those_that_report() -> None:
     """Three places name them: the file of jobs, the protos, and the intervals here."""
-    given = yaml.safe_load((REPOSITORY / "configs" / "cloud_scheduler" / "jobs.yaml").read_text())["jobs"]
+    given = parsed((REPOSITORY / "configs" / "cloud_scheduler" / "jobs.yaml").read_text())["jobs"]
     in_file = {job["name"].rpartition("/convergence-")[2]: job["httpTarget"]["uri"].rpartition("/")[2] for job in given}
     assert in_file == {name: name for name in INTERVALS}
     assert {job for method in METHODS if (job := job_of(method))} == set(INTERVALS)

@@ -277,4 +277,4 @@ class Queue(RuleBasedStateMachine):
 
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestQueue.settings = settings(max_examples=2 * settings().max_examples, stateful_step_count=50, deadline=None)

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from services.platform.settings import REPOSITORY
 from services.scheduler.cron.trigger_times import HOURLY, next_trigger, trigger_at
 from services.scheduler.queue.trigger_plan import MAX_COUNTED, passed_over
 from services.scheduler.settings import SchedulerSettings
+from tests.support.yaml_text import parsed
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -51,7 +51,7 @@ def test_what_one_trigger_passes_over(cron: str, catch_up: str, trigger: str, co
 
 
 def test_the_setting_is_the_schedule_of_the_job() -> None:
-    jobs = yaml.safe_load((REPOSITORY / "configs" / "cloud_scheduler" / "jobs.yaml").read_text())["jobs"]
+    jobs = parsed((REPOSITORY / "configs" / "cloud_scheduler" / "jobs.yaml").read_text())["jobs"]
     (trigger,) = [job for job in jobs if job["name"].endswith("/convergence-trigger")]
     assert (SchedulerSettings().trigger_cron, trigger["timeZone"]) == (trigger["schedule"], "Etc/UTC")
 

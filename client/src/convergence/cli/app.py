@@ -5,7 +5,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from typing import Annotated, TextIO, cast
+from functools import cache
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from convergence.cli.commands.here import api, doctor, local, login, profiles
@@ -38,6 +39,12 @@ def new_app() -> typer.Typer:
     for module in _NOUNS:
         app.add_typer(module.noun.app)
     return app
+
+
+@cache
+def program() -> Any:
+    """The same for click, which runs it. Made once: it takes half of what most commands take, and a process may run many."""
+    return get_command(new_app())
 
 
 def _about(
@@ -75,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str], *, is_json: bool) -> int:
     try:
-        code = get_command(new_app()).main(args=given, prog_name=NAME, standalone_mode=False)
+        code = program().main(args=given, prog_name=NAME, standalone_mode=False)
     except (ConvergenceError, UsageProblem) as error:
         problem = problem_of(error)
     except typer.TyperException as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from services.executor.sources import overlap
 from services.executor.sources.overlap import mapped, merged
 from services.executor.workers import Cancelled
 
@@ -133,7 +134,8 @@ def test_an_error_of_an_iterator_reaches_the_caller() -> None:
         list(merge(iter([1, 2]), broken()))
 
 
-def test_a_run_that_is_over_does_not_wait_for_an_item_that_never_comes() -> None:
+def test_a_run_that_is_over_does_not_wait_for_an_item_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "LOOK_SECONDS", 0.05)
     arrives = threading.Event()
 
     def hung() -> Iterator[int]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
 from services.executor.steps import STEP_TYPES
 from services.executor.templates.catalog import load_catalog
 from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
+from tests.support.yaml_text import parsed
 
 DOCS = REPOSITORY / "docs"
 OWN = """-- name: one_currency
@@ -32,7 +32,7 @@ def check(configs: Path, text: str) -> None:
     (configs / "gcp/cost/own.yml").write_text(text)
     assert load_catalog(configs, STEP_TYPES).broken == {}
     schema = json.loads((REPOSITORY / "configs/template.schema.json").read_text())
-    jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text), default=str)), schema)
+    jsonschema.validate(json.loads(json.dumps(parsed(text), default=str)), schema)
 
 
 def test_the_guide_to_templates(configs: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_pages_about_mappings_name_every_column(page: str) -> None:
 
 @pytest.mark.parametrize("cloud", ["aws", "azure"])
 def test_the_guides_to_clouds_name_every_check_with_its_severity(cloud: str) -> None:
-    [steps] = [yaml.safe_load((REPOSITORY / f"configs/{cloud}/cost/focus.yml").read_text())["steps"]]
+    [steps] = [parsed((REPOSITORY / f"configs/{cloud}/cost/focus.yml").read_text())["steps"]]
     declared = {check["name"]: check["severity"] for step in steps for check in step.get("checks", ())}
     guide = (DOCS / f"{cloud}.md").read_text().partition("## What is checked")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`[^|]+) \| [^|]+ \| (error|warning)[^|]* \|$", guide, re.MULTILINE)

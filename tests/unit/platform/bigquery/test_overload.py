@@ -74,8 +74,11 @@ async def test_a_tenant_with_very_many_changes_of_a_table_leaves_budget_to_other
     settings = ServiceSettings(project="p", bigquery_emulator_host="http://127.0.0.1:1", bigquery_threads=4)
     async with BigQuery(settings, service="tests") as bq:
         greedy = [asyncio.create_task(change(bq, "greedy")) for _ in range(60)]
-        refused, waiting = await asyncio.wait(greedy, timeout=1)
-        errors = [error for task in refused if (error := task.exception()) is not None]
+        async with asyncio.timeout(30):
+            while sum(task.done() for task in greedy) < 15 + 25:
+                await asyncio.sleep(0.01)
+        waiting = [task for task in greedy if not task.done()]
+        errors = [error for task in greedy if task.done() and (error := task.exception()) is not None]
         assert [type(error) for error in errors] == [ResourceExhausted] * 25
         async with asyncio.timeout(5):
             for tenant_id in ["good"] * 5 + [ALL] * 5:

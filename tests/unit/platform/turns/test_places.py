@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.platform.turns.places import SHARE, FairPlaces, WaitingLine
@@ -72,7 +72,6 @@ class Model:
         assert self.held.total() <= self.places
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from([(1, 0), (3, 0), (8, 0), (8, 1), (13, 0), (13, 5)]), EVENTS)
 def test_nobody_starves_and_no_place_stays_free(places: tuple[int, int], events: list[tuple[str, str, int]]) -> None:
     model = Model(*places)

@@ -13,6 +13,7 @@ from services.executor.errors import StepError
 from services.executor.metering.cap import CapExceeded, RunCap
 from services.executor.metering.meter import Reading, RunMeter
 from services.executor.records import Period
+from services.executor.sources import overlap
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection
 from services.executor.sources.gcp.exports import TableName
 from services.executor.sources.gcp.prices import GcpPrices
@@ -79,7 +80,9 @@ def test_every_row_of_every_stream_is_read_and_counted_once(at_once: int) -> Non
     assert list(read_session(reader, session(0), reading(meter), at_once, lambda: None)) == []
 
 
-def test_a_run_that_is_over_cancels_the_streams_in_which_it_waits() -> None:
+def test_a_run_that_is_over_cancels_the_streams_in_which_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "LOOK_SECONDS", 0.05)
+
     def over() -> None:
         raise Cancelled
 
