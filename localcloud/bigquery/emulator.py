@@ -43,6 +43,7 @@ from localcloud.bigquery.jobs import locations, threads
 from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, time_travel, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 # In the order of loading; each comes from a wheel of its own.
 EXTENSIONS = ("icu", "ducklake", *((geography.EXTENSION,) if geography.is_here() else ()))
@@ -176,7 +177,7 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    local = LocalSettings()
+    local = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.bigquery", description="BigQuery on a laptop.")
     parser.add_argument("--host", default=local.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=local.bigquery_port, help="REST port (%(default)s)")
