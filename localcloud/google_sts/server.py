@@ -7,6 +7,7 @@ import argparse
 import json
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -157,7 +158,11 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT, then exits with status 0."""
     options = _arguments()
     url = options.url or f"http://{options.host}:{options.port}"
-    server = serve(options.host, options.port, GoogleSts(Pools(options.data_dir / "pools.json"), AccessTokens(url)))
+    try:
+        pools = Pools(options.data_dir / "pools.json")
+    except ValueError as error:
+        sys.exit(str(error))
+    server = serve(options.host, options.port, GoogleSts(pools, AccessTokens(url)))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
