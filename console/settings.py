@@ -1,9 +1,10 @@
 """What the console is set up with."""
 
+import sys
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,3 +57,15 @@ class ConsoleSettings(BaseSettings):
         """Where a browser finds it."""
         scheme = "https" if self.tls_certificate else "http"
         return self.public_url or f"{scheme}://{self.listen_host}:{self.listen_port}"
+
+
+def read() -> ConsoleSettings:
+    """The settings of this process. Ends it with status 2 and a line for each variable that is wrong, without its value."""
+    try:
+        return ConsoleSettings()
+    except ValidationError as error:
+        prefix = str(ConsoleSettings.model_config.get("env_prefix"))
+        for one in error.errors(include_input=False, include_url=False, include_context=False):
+            name = f"{prefix}{one['loc'][0]}".upper() if one["loc"] else "the settings together"
+            sys.stderr.write(f"This process does not start: {name}: {one['msg']}.\n")
+        raise SystemExit(2) from None

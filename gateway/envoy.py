@@ -18,7 +18,8 @@ from gateway.refusals import REFUSALS, REQUEST_INFO, Refusal
 from gateway.routes import grpc_routes, other_methods, rest_routes
 from gateway.settings import ROOT, GatewaySettings
 from gateway.traces import header_variables, trace_values
-from services.platform.environment import read
+from services.platform.environment.reading import read, variables
+from services.platform.environment.unknown import unknown
 
 CONFIGS = ROOT / "configs" / "envoy"
 SCRIPTS = ("access", "body_fields", "manners", "plain_words", "watch")
@@ -131,6 +132,9 @@ def _escaped(values: Mapping[str, object]) -> dict[str, str]:
 def main() -> None:
     """Writes the configuration and executes Envoy."""
     settings = read(GatewaySettings)
+    for one in unknown(os.environ, variables(GatewaySettings), prefix="GATEWAY_"):
+        # Its image holds no structlog.
+        sys.stderr.write(json.dumps({"severity": "WARNING", "service": "gateway", **one.line()}) + "\n")
     needed = (settings.descriptor, settings.openapi, settings.viewer, settings.pages_dir / PAGE, settings.tls_dir / "gateway.pem")
     if missing := [path for path in needed if not path.is_file()]:
         sys.exit(f"{missing[0]} is missing: `make gen` writes what the gateway reads, `python -m localcloud.certs` the certificates")

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.platform.environment import EnvironmentSettings
+from services.platform.environment.reading import EnvironmentSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MIN_IDLE_SECONDS = 60

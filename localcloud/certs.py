@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from localcloud.files import write_private
 from localcloud.settings import SERVICES, LocalSettings
+from services.platform.environment.reading import read
 
 NAMES = (*SERVICES, "gateway", "azure")
 EMULATORS = {"azure": ("azure", "localhost")}
@@ -158,7 +159,7 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 def main() -> None:
     """Creates them in the given directory, by default the stack's."""
     parser = argparse.ArgumentParser(prog="python -m localcloud.certs", description="Certificates for mTLS between the processes.")
-    parser.add_argument("directory", nargs="?", type=Path, default=LocalSettings().certs_dir, help="where (%(default)s)")
+    parser.add_argument("directory", nargs="?", type=Path, default=read(LocalSettings).certs_dir, help="where (%(default)s)")
     parser.add_argument("--renew", type=float, metavar="SECONDS", help="replace them under running services, in three steps so far apart")
     options = parser.parse_args()
     if options.renew is None:

@@ -8,6 +8,7 @@ import sys
 from localcloud.processes.process import Ready
 from localcloud.processes.readiness import grpc_serving, http_answers, https_answers
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 HERE = "127.0.0.1"
 
@@ -35,4 +36,4 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
 
 if __name__ == "__main__":
     # A text is the problem; sys.exit prints it and exits with status 1.
-    sys.exit(check_of(sys.argv[1], LocalSettings())())
+    sys.exit(check_of(sys.argv[1], read(LocalSettings))())

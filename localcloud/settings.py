@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from localcloud.ports import free_ports
+from services.platform.environment.reading import EnvironmentSettings
 
 ENV_PREFIX = "LOCALCLOUD_"
 SERVICES = ("auth", "credentials", "scheduler", "executor")
 SAMPLE_TENANT = "acme_corp"
 
 
-class LocalSettings(BaseSettings):
+class LocalSettings(EnvironmentSettings):
     """Read from the environment with the prefix `LOCALCLOUD_`, e.g. `LOCALCLOUD_GATEWAY_PORT=8081`, or given as keywords."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")

@@ -15,6 +15,7 @@ from localcloud.processes.environment import admin_key_of, base_environment, cli
 from localcloud.processes.process import Process
 from localcloud.processes.suite import ALL, PROCESSES, make_process, service
 from localcloud.processes.supervisor import Supervisor
+from localcloud.processes.wrong_settings import check_settings
 from localcloud.settings import LocalSettings
 
 
@@ -61,8 +62,10 @@ class Stack:
     def start(self) -> Self:
         """Returns when every process is ready; with a gateway among them, `{state_dir}/env` is there then.
 
-        Raises `PortInUse` before anything is started. Raises `ProcessFailed` with everything stopped again when a process fails.
+        Raises `WrongSettings` or `PortInUse` before anything is started. Raises `ProcessFailed`, with everything stopped again, when a
+        process fails.
         """
+        check_settings(self._processes)
         check_ports(self._processes)
         certs.mint(self.settings.certs_dir)
         try:

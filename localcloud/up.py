@@ -12,6 +12,7 @@ from localcloud.instructions import how_to_call
 from localcloud.processes.given import given_settings
 from localcloud.processes.process import PortInUse, ProcessFailed
 from localcloud.processes.suite import ALL
+from localcloud.processes.wrong_settings import WrongSettings
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
 from localcloud.stack import Stack
 
@@ -48,7 +49,7 @@ def up(settings: LocalSettings) -> int:
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 0
-    except (ProcessFailed, PortInUse) as problem:
+    except (ProcessFailed, PortInUse, WrongSettings) as problem:
         print(problem, file=sys.stderr)
         return 1
 

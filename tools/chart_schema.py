@@ -16,6 +16,7 @@ from gateway.settings import GatewaySettings
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
+from services.platform.environment.reading import variables as all_variables
 from services.platform.settings import REPOSITORY, ServiceSettings
 from services.scheduler.settings import SchedulerSettings
 
@@ -47,13 +48,7 @@ VALUE = {"type": ["string", "number", "boolean"]}
 
 def variables(*classes: type[BaseSettings]) -> list[str]:
     """The environment variables that these classes read, sorted, without those of emulators and those that the chart sets itself."""
-    names = set[str]()
-    for cls in classes:
-        prefix = str(cls.model_config.get("env_prefix", ""))
-        for name, field in cls.model_fields.items():
-            alias = field.validation_alias
-            names.add(alias if isinstance(alias, str) else (prefix + name).upper())
-    return sorted(name for name in names - OWN if "EMULATOR" not in name)
+    return sorted(name for name in all_variables(*classes) - OWN if "EMULATOR" not in name)
 
 
 def settings_schema(names: Iterable[str]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ UNUSED = (
     "py_mini_racer/icudtl.dat",
     # DuckDB's functions of places: no statement of ours has one (localcloud/bigquery/sql/geography.py).
     "duckdb_extension_spatial",
+    # What local-bigquery keeps projects in, and we do not (localcloud/bigquery/engine/files.py).
+    "duckdb_extension_ducklake",
     "croniter/tests",
     "numpy/**/tests",
     "botocore/data/*/",

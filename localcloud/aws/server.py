@@ -7,6 +7,7 @@ import threading
 
 from localcloud.aws.account import ACCOUNT, ADMIN, READER, REGION, LocalUser
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def _add(user: LocalUser) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.aws", description="S3, STS and IAM on a laptop.")
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=settings.aws_port, help="HTTP port (%(default)s)")

@@ -32,6 +32,7 @@ from localcloud.azure.tokens import EntraTokens, SignInRefused
 from localcloud.certs import mint
 from localcloud.files import write_private
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 ADMIN: Final = "/_admin/"
 KEPT: Final = 10_000
@@ -177,7 +178,7 @@ def serving_azure(azure: LocalAzure, host: str, port: int, certs: Path) -> Itera
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.azure", description="Azure on a laptop.")
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=settings.azure_port, help="port, https (%(default)s)")

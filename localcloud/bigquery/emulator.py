@@ -43,9 +43,10 @@ from localcloud.bigquery.jobs import locations, threads
 from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, time_travel, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
-# In the order of loading; each comes from a wheel of its own.
-EXTENSIONS = ("icu", "ducklake", *((geography.EXTENSION,) if geography.is_here() else ()))
+# Each comes from a wheel of its own.
+EXTENSIONS = ("icu", *((geography.EXTENSION,) if geography.is_here() else ()))
 UNBOUND = re.compile(r'Failed to bind column reference "(?P<name>[^"]*)"')
 BACKEND_ERROR = "jobBackendError"
 BACKEND_ERROR_TEXT = "The job encountered an internal error during execution. Retrying the job may solve it."
@@ -69,7 +70,10 @@ def main() -> None:
     geography.install()
     # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
     files.install()
-    connection = database.connection()
+    try:
+        connection = database.connection()
+    except files.EarlierVersion as error:
+        sys.exit(str(error))
     commits.load(options.data_dir)
     catalog.install(connection)
     resources.install()
@@ -118,15 +122,15 @@ def never_look_for_tables_in_python(connection: duckdb.DuckDBPyConnection) -> No
     connection.execute("SET GLOBAL python_enable_replacements = false")
 
 
-def use_home(home: Path) -> None:
-    """Makes `home` the home directory and copies DuckDB's extensions there, once: 132 MB that any number of stacks can share."""
+def use_home(home: Path, extensions: Sequence[str] = EXTENSIONS) -> None:
+    """Makes `home` the home directory and copies DuckDB's extensions there, once: 97 MB that any number of stacks can share."""
     home.mkdir(parents=True, exist_ok=True)
     os.environ["HOME"] = str(home)
     with (home / "lock").open("w") as lock:
         # Two stacks that start at the same time would otherwise write the same files.
         fcntl.flock(lock, fcntl.LOCK_EX)
         installed = {path.name.removesuffix(".duckdb_extension") for path in home.glob(f".duckdb/extensions/v{duckdb.__version__}/*/*")}
-        if missing := [name for name in EXTENSIONS if name not in installed]:
+        if missing := [name for name in extensions if name not in installed]:
             with duckdb.connect() as connection:
                 for name in missing:
                     import_extension(name, con=connection)
@@ -176,7 +180,7 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    local = LocalSettings()
+    local = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.bigquery", description="BigQuery on a laptop.")
     parser.add_argument("--host", default=local.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=local.bigquery_port, help="REST port (%(default)s)")

@@ -21,6 +21,7 @@ import requests
 from localcloud.cloud_scheduler.google_accounts import GoogleAccounts
 from localcloud.cloud_scheduler.jobs import Job, load_jobs
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 READY = "jobs are on"
 """The log line that says that the jobs have been read."""
@@ -79,7 +80,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Fires until it is killed: the schedule fires an interrupted job again."""
-    local = LocalSettings()
+    local = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.cloud_scheduler", description="Cloud Scheduler on a laptop.")
     parser.add_argument("--every", type=float, default=local.scheduler_every, help="seconds between firings, whatever the schedules say")
     parser.add_argument("--account", help="service account whose identity tokens the jobs send instead of the admin key")

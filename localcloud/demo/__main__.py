@@ -15,6 +15,7 @@ from localcloud.demo.demo_flow import DemoFlow, emulated_warehouse
 from localcloud.demo.narrator import Narrator, Unexpected
 from localcloud.rest import Answer, Rest
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
+from services.platform.environment.reading import read
 
 TRIES = 5
 PAUSE_SECONDS = 2.0
@@ -44,7 +45,7 @@ def main() -> int:
             admin=PatientRest(url=gateway, headers={"X-Admin-Key": os.environ["ADMIN_API_KEY"]}),
             tenant=PatientRest(url=gateway, headers={}),
             warehouse=warehouse,
-            credentials_file=LocalSettings().sample_credentials,
+            credentials_file=read(LocalSettings).sample_credentials,
             project=project,
             narrator=narrator,
         ).run()

@@ -16,6 +16,7 @@ from localcloud.demo.narrator import Narrator, Unexpected
 from localcloud.demo.schedule_flow import ScheduleFlow
 from localcloud.processes.process import PortInUse, ProcessFailed
 from localcloud.processes.suite import WITH_SAMPLE
+from localcloud.processes.wrong_settings import WrongSettings
 from localcloud.rest import Rest
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
 from localcloud.stack import Stack
@@ -62,7 +63,7 @@ def demo(settings: LocalSettings) -> int:
                 aws=stack.env["AWS_EMULATOR_HOST"],
                 narrator=narrator,
             ).run()
-    except (Unexpected, TimeoutError, requests.RequestException, ProcessFailed, PortInUse) as problem:
+    except (Unexpected, TimeoutError, requests.RequestException, ProcessFailed, PortInUse, WrongSettings) as problem:
         print(f"\nThe demo FAILED: {problem}\nLogs are in {own.logs_dir}.", file=sys.stderr)
         return 1
     print(f"\nAll as expected, {time.monotonic() - began:.1f} s in all. `make up` keeps the suite running and shows how to call it.")

@@ -7,6 +7,7 @@ import argparse
 import json
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from localcloud.google_sts.access_tokens import AccessTokens
 from localcloud.google_sts.exchange import ACCESS_TOKEN, ExchangeError, exchange
 from localcloud.google_sts.pools import BadResource, Pools, ResourceExists, UnknownResource, provider_of
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 MAX_BODY: Final = 64 * 1024
 _STATUSES: Final = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ALREADY_EXISTS"}
@@ -156,7 +158,11 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT, then exits with status 0."""
     options = _arguments()
     url = options.url or f"http://{options.host}:{options.port}"
-    server = serve(options.host, options.port, GoogleSts(Pools(options.data_dir / "pools.json"), AccessTokens(url)))
+    try:
+        pools = Pools(options.data_dir / "pools.json")
+    except ValueError as error:
+        sys.exit(str(error))
+    server = serve(options.host, options.port, GoogleSts(pools, AccessTokens(url)))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -186,7 +192,7 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _arguments() -> argparse.Namespace:
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.google_sts", description="Google's Security Token Service on a laptop.")
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=settings.google_sts_port, help="HTTP port (%(default)s)")

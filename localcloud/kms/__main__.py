@@ -8,11 +8,12 @@ from google.api_core.exceptions import GoogleAPICallError
 from localcloud.kms.rotate import rotate
 from localcloud.kms.server import main
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 
 def rotate_command(arguments: list[str]) -> int:
     """The exit code."""
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.kms rotate", description="Makes a new version of a key, the primary one.")
     parser.add_argument("key", nargs="?", default=settings.kms_key, help="full name of the key (%(default)s)")
     parser.add_argument("--address", default=settings.address("kms"), help="host:port of the local KMS (%(default)s)")

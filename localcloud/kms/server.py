@@ -14,6 +14,7 @@ from localcloud.kms.keyring import KeyRing
 from localcloud.kms.servicer import SERVICE, KmsHandlers
 from localcloud.kms.signing import SigningKeys
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 THREADS = 8
 STOP_GRACE = 5.0  # seconds for calls in flight
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.kms", description="Cloud KMS on a laptop.")
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=settings.kms_port, help="gRPC port (%(default)s)")

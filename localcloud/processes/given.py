@@ -6,16 +6,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from console.settings import ConsoleSettings
+from gateway.settings import GatewaySettings
 from localcloud.processes.environment import client_environment
 from localcloud.processes.suite import make_process
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
+from services.platform.environment.reading import variables
+from services.platform.environment.unknown import Unknown, of_all_services, unknown
 
 FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE = "CONVERGENCE_", "GATEWAY_", "CONSOLE_"
 OURS = (FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE)
 LOCATIONS = "CONVERGENCE_TENANT_LOCATIONS"
 # Of a caller of the suite, e.g. its API key: no setting, and no business of the services.
 FOR_CLIENTS = frozenset(
-    f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE")
+    f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE", "DEBUG")
 )
 # The jobs and the printed lines call the gateway over plain HTTP. docs/google-cloud.md says how to try TLS.
 PLAIN_HTTP = frozenset({"GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"})
@@ -29,6 +33,8 @@ class GivenSettings:
     """What each process gets in addition, by its name."""
     ignored: tuple[str, ...]
     """The variables that the stack decides, e.g. addresses, ports and keys: what was set for them has no effect."""
+    unknown: tuple[Unknown, ...] = ()
+    """Those that no process reads. They are passed on all the same: the processes' logs say it, too."""
 
     def __repr__(self) -> str:
         """For example `GivenSettings(passed_on=('GATEWAY_TIMEOUT_SECONDS',), ignored=())`."""
@@ -43,7 +49,8 @@ class GivenSettings:
         """For people; none if nothing was set."""
         passed = f"Passed on from your environment: {', '.join(self.passed_on)}."
         ignored = f"Not passed on, because this stack decides them: {', '.join(self.ignored)}."
-        return [line for line, names in ((passed, self.passed_on), (ignored, self.ignored)) if names]
+        said = [line for line, names in ((passed, self.passed_on), (ignored, self.ignored)) if names]
+        return [*said, *(f"Take care: {one}" for one in self.unknown)]
 
 
 def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> GivenSettings:
@@ -59,7 +66,9 @@ def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> G
     console = {name: value for name, value in free.items() if name.startswith(FOR_CONSOLE)}
     kms = {f"{ENV_PREFIX}MORE_KMS_KEYS": json.dumps(keys)} if (keys := _keys_of(services.get(LOCATIONS, "{}"))) else {}
     extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway, "console": console, "kms": kms}
-    return GivenSettings(extra=extra, ignored=tuple(sorted(given.keys() & decided)))
+    known = {FOR_SERVICES: of_all_services(), FOR_GATEWAY: variables(GatewaySettings), FOR_CONSOLE: variables(ConsoleSettings)}
+    strange = [one for prefix, names in known.items() for one in unknown(free, names, prefix=prefix)]
+    return GivenSettings(extra=extra, ignored=tuple(sorted(given.keys() & decided)), unknown=tuple(strange))
 
 
 def _keys_of(locations: str) -> list[str]:

@@ -11,6 +11,7 @@ from localcloud.processes.environment import read_env_file
 from localcloud.sample.aws.export import restate as restate_aws
 from localcloud.sample.azure.tenant import restate_azure
 from localcloud.settings import LocalSettings
+from services.platform.environment.reading import read
 
 
 def restate_month(cloud: str, month: date, environment: dict[str, str]) -> int:
@@ -24,7 +25,7 @@ def restate_month(cloud: str, month: date, environment: dict[str, str]) -> int:
 
 def restate_main(words: Sequence[str]) -> None:
     """Restates last month of the sample tenant's export. Exits with a sentence if no stack is running."""
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(
         prog="python -m localcloud.sample restate", description="A cloud corrects last month: a credit more, one charge doubled."
     )

@@ -24,6 +24,7 @@ from localcloud.sample.google_trust import trust_issuer
 from localcloud.sample.rows import Row, late_usage_of_day
 from localcloud.sample.schema import DETAILED, STANDARD, bigquery_schema
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
+from services.platform.environment.reading import read
 
 PROJECT = "acme-sample-project"
 DATASET = "billing_export"
@@ -141,7 +142,7 @@ def _service_account() -> dict[str, str]:
 
 def main() -> None:
     """Loads the exports into the emulators and writes the credentials files."""
-    settings = LocalSettings()
+    settings = read(LocalSettings)
     parser = argparse.ArgumentParser(prog="python -m localcloud.sample", description="The sample tenant's billing exports.")
     parser.add_argument("--bigquery-host", default=f"http://{settings.address('bigquery')}", help="the emulator (%(default)s)")
     parser.add_argument("--rows", type=int, default=settings.sample_rows, help="rows a day (%(default)s)")

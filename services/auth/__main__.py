@@ -7,7 +7,7 @@ from services.auth.settings import AuthSettings
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
-from services.platform.environment import read
+from services.platform.environment.reading import read
 from services.platform.reporting.events import PlatformEvents
 from services.platform.server import serve
 from services.platform.trace_export.traced import traced

@@ -71,7 +71,7 @@ async def auth_service(
         servicers = [
             *tenants_served(store, tenants, ledger, clock, changes, locations),
             *served(store, ledger, authenticator, clock, changes, tokens),
-            *audit_served(audit, appender, clock),
+            *audit_served(audit, tenants, appender, clock),
         ]
         yield servicers, authenticator, appender.append
 
@@ -143,13 +143,13 @@ def served(
     ]
 
 
-def audit_served(store: AuditStore, appender: AuditAppender, clock: Clock) -> list[Served]:
+def audit_served(store: AuditStore, tenants: TenantStore, appender: AuditAppender, clock: Clock) -> list[Served]:
     """The servicers of the audit log."""
     return [
         Served(
             name="convergence.auth.v1.AuditService",
             add=audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
-            servicer=AuditServicer(store, clock),
+            servicer=AuditServicer(store, tenants, clock),
         ),
         Served(
             name="convergence.auth.v1.AuditAppendService",

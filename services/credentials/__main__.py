@@ -14,7 +14,7 @@ from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
-from services.platform.environment import read
+from services.platform.environment.reading import read
 from services.platform.kms.client import Kms
 from services.platform.kms.signer import KmsSigner
 from services.platform.periodic import Periodic

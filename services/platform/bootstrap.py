@@ -4,11 +4,12 @@ running it again changes nothing. With `--dry-run` it prints the statements that
 
 import argparse
 import asyncio
+import os
 from collections.abc import Sequence
 
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
-from services.platform.environment import read
+from services.platform.environment.reading import read
 from services.platform.schema.dataset import SECONDS, ControlDataset
 from services.platform.schema.lock import SchemaLock
 from services.platform.schema.release import STATE, Change, Release
@@ -78,6 +79,7 @@ async def main(arguments: Sequence[str] | None = None) -> None:
     is_dry = parser.parse_args(arguments).dry_run
     settings = read(ServiceSettings)
     log.configure("bootstrap", settings.log_level, project=settings.project)
+    log.warn_of_unknown_settings(os.environ)
     async with BigQuery(settings, service="bootstrap") as bq:
         if is_dry:
             changes = await preview(settings, bq)

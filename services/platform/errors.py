@@ -212,6 +212,11 @@ def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Statu
     return status
 
 
+def no_such_tenant(tenant_id: str) -> NotFound:
+    """The error of every call about a tenant that does not exist."""
+    return NotFound("TENANT_NOT_FOUND", f"There is no tenant {tenant_id}. Provision it with PUT first.")
+
+
 def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:
     """A peer's status as the error that it raised. No answer, or none within our deadline, is UNAVAILABLE; an unexpected error of the peer
     is INTERNAL.

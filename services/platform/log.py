@@ -6,12 +6,14 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import cache
 from typing import Any
 
 import structlog
 from opentelemetry import trace
+
+from services.platform.environment.unknown import of_all_services, unknown
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -44,6 +46,12 @@ def configure(service: str, level: str, *, project: str = "convergence-local") -
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[others])
+
+
+def warn_of_unknown_settings(environment: Mapping[str, str]) -> None:
+    """Logs a line for each variable that looks like a setting and is one of no service. After `configure`."""
+    for one in unknown(environment, of_all_services()):
+        structlog.get_logger().warning(**one.line())
 
 
 def _severity(_: object, method: str, line: Line) -> Line:

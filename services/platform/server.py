@@ -1,6 +1,7 @@
 """A service's server: grpc.aio behind mTLS, with health, reflection and the interceptors around every call."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from services.platform import log
 from services.platform.access.control import AccessControl
 from services.platform.access.key_holder import Authenticator
 from services.platform.access.sent_twice import one_credential_each
@@ -145,6 +147,7 @@ async def serve(
     """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`. `audit` stores entries
     of the audit log; those that are left at the end within AUDIT_SECONDS. `record`: as of `build_server`.
     """
+    log.warn_of_unknown_settings(os.environ)
     built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator, record=record)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.

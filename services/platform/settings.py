@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.platform.environment import EnvironmentSettings
+from services.platform.environment.reading import EnvironmentSettings
 from services.platform.identifiers import LocationName, key_fits
 from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits

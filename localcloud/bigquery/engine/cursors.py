@@ -86,6 +86,9 @@ class Watched:
 
     def _end_or_begin(self, word: str, sql: str) -> None:
         if word == "BEGIN":
+            if self._changes is not None:
+                # In DuckDB's words, but not by DuckDB, which would end the transaction: a MERGE asks by it whether one is open.
+                raise duckdb.TransactionException("TransactionContext Error: cannot start a transaction within a transaction")
             # What is committed from now on may be unknown to this transaction.
             began = commits.count()
             self._raw.execute(sql)

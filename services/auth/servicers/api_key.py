@@ -15,10 +15,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.store import AuthStore, StoredKey
 from services.auth.tenants.spec import check_scopes, refuse_offboarded
-from services.auth.tenants.store import TenantStore, no_such_tenant
+from services.auth.tenants.store import TenantStore
 from services.platform.access.api_keys import hash_key, new_api_key
 from services.platform.clock import Clock
-from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
+from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, no_such_tenant
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_datetime, to_timestamp
 

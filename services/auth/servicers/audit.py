@@ -16,6 +16,7 @@ from convergence.auth.v1.audit_service_pb2_grpc import AuditServiceServicer
 from services.auth.audit.appender import AuditAppender
 from services.auth.audit.chain import Head
 from services.auth.audit.store import END_OF_TIME, AuditStore, Place
+from services.auth.tenants.store import TenantStore
 from services.platform.audit.delivery import MAX_BATCH
 from services.platform.audit.entry import PLATFORM, AuditEntry
 from services.platform.clock import Clock
@@ -45,8 +46,8 @@ class Page:
 class AuditServicer(AuditServiceServicer):
     """AuditService, as the proto describes it."""
 
-    def __init__(self, store: AuditStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: AuditStore, tenants: TenantStore, clock: Clock) -> None:
+        self._store, self._tenants, self._clock = store, tenants, clock
 
     async def ListAuditEntries(self, request: messages.ListAuditEntriesRequest, context: Context) -> messages.ListAuditEntriesResponse:
         """Raises InvalidArgument."""
@@ -56,10 +57,13 @@ class AuditServicer(AuditServiceServicer):
     async def ListAllAuditEntries(
         self, request: messages.ListAllAuditEntriesRequest, context: Context
     ) -> messages.ListAllAuditEntriesResponse:
-        """Raises InvalidArgument."""
+        """Raises InvalidArgument, NotFound."""
         if request.chain and request.chain != PLATFORM and not TENANT_ID.fullmatch(request.chain):
             raise InvalidArgument("chain", "use a tenant's id, - for the platform's chain, or leave it out for all.")
         page = await self._page(request, request.chain)
+        if request.chain not in {"", PLATFORM} and page.head is not None and not page.head.seq:
+            # A chain that has not begun: of a tenant that nothing was done to yet, or of none.
+            await self._tenants.get(request.chain)
         return messages.ListAllAuditEntriesResponse(entries=page.entries, head=page.head, next_page_token=page.next_page_token)
 
     async def _page(self, request: Listed, chain: str) -> Page:

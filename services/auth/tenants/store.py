@@ -10,7 +10,7 @@ from services.auth.tenants.spec import TenantSpec
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
-from services.platform.errors import NotFound
+from services.platform.errors import no_such_tenant
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
@@ -144,8 +144,3 @@ class TenantStore:
 
     async def _run(self, block: str, params: Mapping[str, object]) -> QueryResult:
         return await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())
-
-
-def no_such_tenant(tenant_id: str) -> NotFound:
-    """The error of every call about a tenant that does not exist."""
-    return NotFound("TENANT_NOT_FOUND", f"There is no tenant {tenant_id}. Provision it with PUT first.")

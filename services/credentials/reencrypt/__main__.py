@@ -5,6 +5,7 @@ Ends with 0 if primary versions have encrypted all of them now, with 1 if not: r
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import asdict
 
@@ -15,7 +16,7 @@ from services.credentials.settings import CredentialsSettings
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
-from services.platform.environment import read
+from services.platform.environment.reading import read
 from services.platform.errors import ConvergenceError
 from services.platform.kms.client import Kms
 
@@ -24,6 +25,7 @@ async def main() -> int:
     """The exit status."""
     settings = read(CredentialsSettings)
     log.configure("reencrypt", settings.log_level, project=settings.project)
+    log.warn_of_unknown_settings(os.environ)
     async with BigQuery(settings, service="reencrypt") as bq, Kms(settings) as kms:
         store = KeyVersionStore(bq)
         try:

@@ -1,5 +1,6 @@
-"""Whether each service would take the settings that this process has."""
+"""Whether each service would take the settings that this process has, and whether any service knows them."""
 
+import os
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -9,7 +10,8 @@ from services.credentials.settings import CredentialsSettings
 from services.doctor.finding import Finding
 from services.doctor.world import World
 from services.executor.settings import ExecutorSettings
-from services.platform.environment import problems
+from services.platform.environment.reading import problems
+from services.platform.environment.unknown import Unknown, of_all_services, unknown
 from services.platform.settings import ServiceSettings
 from services.scheduler.settings import SchedulerSettings
 
@@ -23,7 +25,8 @@ SETTINGS: Mapping[str, type[ServiceSettings]] = {
 
 async def look(world: World) -> list[Finding]:
     """Reads the environment as each service does."""
-    return [finding for name in world.names for finding in judge(name, problem_of(SETTINGS[name]))]
+    wrong = [finding for name in world.names for finding in judge(name, problem_of(SETTINGS[name]))]
+    return [*wrong, *map(finding_of, unknown(os.environ, of_all_services()))]
 
 
 def problem_of(settings: type[ServiceSettings]) -> ValidationError | None:
@@ -48,3 +51,13 @@ def judge(service: str, error: ValidationError | None) -> list[Finding]:
         )
         for one in problems(ServiceSettings, error)
     ]
+
+
+def finding_of(one: Unknown) -> Finding:
+    """For a variable that no service reads. Pure."""
+    return Finding(
+        name="setting-unknown",
+        subject=one.variable,
+        problem=str(one),
+        mend=f"unset {one.variable}   # and set {one.nearest or 'what was meant'}; docs/google-cloud.md lists all settings",
+    )

@@ -202,12 +202,14 @@ class StagingTables:
 
         await self._bq.call("drop_staging", delete, seconds=SHORT_SECONDS)
 
-    def drop_later(self, tenant_id: str, tables: Iterable[StagingTable]) -> None:
-        """Drops tables in the background; returns at once. One that cannot be dropped expires by itself."""
+    def drop_later(self, tenant_id: str, tables: Iterable[StagingTable], *, once_more: bool = False) -> None:
+        """Drops tables in the background; returns at once. One that cannot be dropped expires by itself. `once_more`: also one that is
+        being dropped, for it may have been made again since.
+        """
         for table in tables:
             name = self._name(tenant_id, table)
-            if len(self._dropping) < MAX_DROPPING and name not in self._dropping:
-                after = self._making.pop(name, None)
+            if len(self._dropping) < MAX_DROPPING and (once_more or name not in self._dropping):
+                after = self._making.pop(name, None) or self._dropping.get(name)
                 self._dropping[name] = asyncio.create_task(self._drop_quietly(tenant_id, table, after=after))
 
     def drop_begun(self, tenant_id: str, tables: Iterable[StagingTable]) -> None:
@@ -223,7 +225,8 @@ class StagingTables:
         except Exception as error:  # noqa: BLE001 - it expires by itself; no run's outcome depends on it
             _log.warning("staging_left", table=table.name, error=type(error).__name__)
         finally:
-            del self._dropping[self._name(tenant_id, table)]
+            if self._dropping[name := self._name(tenant_id, table)] is asyncio.current_task():
+                del self._dropping[name]
 
     async def dropped(self) -> None:
         """Returns when no table is left to be dropped."""

@@ -75,7 +75,9 @@ class Extract:
         if not may_be_unchanged:
             begin_tables()
         try:
-            found = await at_source(context, self.source_type, read)
+            # A run that is cancelled drops the table at once, and its worker may have made it again by the time that it notices.
+            drop_again = partial(staging.drop_later, tenant_id, [table], once_more=True)
+            found = await at_source(context, self.source_type, read, when_ended_early=drop_again)
             if isinstance(found, Unchanged):
                 return StepResult(rows_processed=0, is_unchanged=True, metadata=_unchanged(found))
             export, rows = found

@@ -87,7 +87,7 @@ class TenantOffboarding:
                 answer = await self._credentials.ExportTenantData(ExportTenantDataRequest(tenant_id=tenant_id, export_uri=export_uri))
                 progress.exported = tuple(
                     ExportedRows(table_name=one.table_name, row_count=one.row_count, uri=one.uri) for one in answer.tables
-                )
+                ) or await self._store.exported(tenant_id, export_uri)  # of a dataset that a call before has deleted
             if delete_dataset or not export_uri:
                 dataset = await self._destroy(tenant_id, progress, delete_dataset=delete_dataset)
         except ConvergenceError:

@@ -66,3 +66,12 @@ SELECT
   @credentials_destroyed, @request_id, @export_uri, @exported
 FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM tenant_offboardings AS p WHERE p.offboarding_id = @offboarding_id)
+
+-- name: read_exported
+-- What a call has exported of a dataset that is deleted by now. Of several the last that was completed: what was exported anew counts.
+-- param: tenant_id STRING
+-- param: export_uri STRING
+SELECT o.exported FROM tenant_offboardings AS o
+WHERE o.tenant_id = @tenant_id AND o.export_uri = @export_uri AND ARRAY_LENGTH(o.exported) > 0
+ORDER BY o.completed_at DESC NULLS LAST
+LIMIT 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import FailedPrecondition
-from services.scheduler.offboarding.ends import OFFBOARDED, Proof
+from services.scheduler.offboarding.ends import OFFBOARDED, ExportedRows, Proof
 from services.scheduler.queue.span import Span
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
@@ -69,6 +69,12 @@ class OffboardingStore:
             "exported": [{"table_name": one.table_name, "row_count": one.row_count, "uri": one.uri} for one in proof.exported],
         }
         await self._bq.query(BLOCKS["prove_offboarding"], params, dataset=self._bq.control())
+
+    async def exported(self, tenant_id: str, export_uri: str) -> tuple[ExportedRows, ...]:
+        """What calls before have exported there, by their proof."""
+        params = {"tenant_id": tenant_id, "export_uri": export_uri}
+        rows = (await self._bq.query(BLOCKS["read_exported"], params, dataset=self._bq.control())).rows
+        return tuple(ExportedRows(**one) for row in rows for one in row["exported"])
 
     async def refuse(self, tenant_id: str, now: datetime) -> None:
         """Takes back what a call has queued or scheduled that began before its tenant was closed. Always raises FailedPrecondition, or

@@ -376,6 +376,11 @@ WHERE
 ORDER BY q.added_at, q.run_id
 LIMIT @row_limit
 
+-- name: knows_tenant
+-- Reads only.
+-- param: tenant_id STRING
+SELECT p.tenant_id FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id LIMIT 1
+
 -- name: scheduler_status
 -- Due is what a trigger would read: schedules of tenants that may not run now do not count. Runs of a paused schedule wait for their
 -- tenant, not for us: they count as queued, but not for the longest wait.

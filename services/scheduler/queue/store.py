@@ -195,6 +195,10 @@ class QueueStore:
         params = {"tenant_id": tenant_id, "after": since, "after_id": since_id, "row_limit": limit}
         return [QueueEntry(**row) for row in await self._rows("list_queue", params)]
 
+    async def knows(self, tenant_id: str) -> bool:
+        """Whether there is such a tenant, ended ones included."""
+        return bool(await self._rows("knows_tenant", {"tenant_id": tenant_id}))
+
     async def list_runs(self, wanted: RunFilter, limit: int) -> list[ScheduledRun]:
         """A tenant's runs, the latest fire time first."""
         before, before_id = wanted.after or (None, None)

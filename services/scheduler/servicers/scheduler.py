@@ -10,7 +10,7 @@ from convergence.scheduler.v1 import (
 )
 
 from services.platform.clock import Clock
-from services.platform.errors import InvalidArgument
+from services.platform.errors import InvalidArgument, no_such_tenant
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_timestamp
 from services.scheduler.cron.trigger_times import next_trigger
@@ -80,10 +80,12 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         )
 
     async def ListQueue(self, request: scheduler_service_pb2.ListQueueRequest, context: Context) -> scheduler_service_pb2.ListQueueResponse:
-        """The longest there first. Raises InvalidArgument, Unavailable."""
+        """The longest there first. Raises InvalidArgument, NotFound, Unavailable."""
         size = page_size(request.page_size)
         # One more than requested, to know whether there is a next page.
         runs = await self._store.list_queue(request.tenant_id or None, from_token(request.page_token), size + 1)
+        if not runs and request.tenant_id and not await self._store.knows(request.tenant_id):
+            raise no_such_tenant(request.tenant_id)
         token = to_token(runs[size - 1].added_at, runs[size - 1].run_id) if len(runs) > size else ""
         return scheduler_service_pb2.ListQueueResponse(runs=[_to_queued(run) for run in runs[:size]], next_page_token=token)
 

@@ -42,6 +42,17 @@ async def test_settings_that_a_service_does_not_take_are_named_without_their_val
     assert SECRET not in str(findings)
 
 
+async def test_a_setting_that_no_service_knows_is_named_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVERGENCE_POLL_SECONDS", "1")
+    monkeypatch.setenv("CONVERGENCE_LEASE_SECOND", SECRET)
+
+    findings = await service_settings.look(world(ServiceSettings(), "auth"))
+
+    assert named(findings) == {("setting-unknown", "CONVERGENCE_LEASE_SECOND")}, "another service's setting is no finding"
+    assert "CONVERGENCE_LEASE_SECONDS" in findings[0].problem
+    assert SECRET not in str(findings)
+
+
 async def test_a_role_that_no_key_gives_is_found() -> None:
     key = AdminKey(role="scheduler", sha256="0" * 64)
     assert named(await admin_keys.look(world(ServiceSettings(admin_keys=(key,))))) == {("admin-keys-missing", "provisioner")}

@@ -24,7 +24,7 @@ from local_bigquery.sql.translate import Context
 
 from localcloud.bigquery import catalog, columns, commits, job_records, partitions, resources, version
 from localcloud.bigquery import results as own_results
-from localcloud.bigquery.emulator import use_home
+from localcloud.bigquery.emulator import EXTENSIONS, use_home
 from localcloud.bigquery.engine import files
 from localcloud.bigquery.sql import query_jobs, shelf, statements, table_facts, translations, values
 from services.platform.bigquery.ddl import load_tables, load_views
@@ -291,7 +291,7 @@ def forget() -> None:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setenv("HOME", "")
-    use_home(ROOT / ".cache" / "duckdb-home")
+    use_home(ROOT / ".cache" / "duckdb-home", [*EXTENSIONS, "ducklake"])  # which local-bigquery itself keeps projects in
     monkeypatch.setattr(settings, "data_dir", tmp_path / "ours")
     monkeypatch.setattr(settings, "default_project_id", PROJECT)
     yield monkeypatch
@@ -542,7 +542,7 @@ def test_the_data_of_an_earlier_version_is_refused(environment: pytest.MonkeyPat
     database.connection().close()
     database._connect.cache_clear()
     database._attached.clear()
-    with pytest.raises(RuntimeError, match=f"{tmp_path / 'ours'} has been written by an earlier version: remove it"):
+    with pytest.raises(files.EarlierVersion, match=f"{tmp_path / 'ours'} has been written by an earlier version: remove it"):
         install(environment)
 
 

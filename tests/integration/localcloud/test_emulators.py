@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 
 import grpc
+import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
+from localcloud.processes.process import ProcessFailed
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
@@ -85,3 +87,27 @@ def test_up_leaves_nothing_behind_when_it_is_stopped_while_it_starts(tmp_path: P
     assert parts
     assert not [pid for pid in parts if Path(f"/proc/{pid}").exists()]
     assert not settings.env_file.exists()
+
+
+def test_a_file_of_pools_that_is_none_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "google_sts").mkdir()
+    (tmp_path / "google_sts" / "pools.json").write_text("[]")
+    with pytest.raises(ProcessFailed) as refused:
+        Stack(LocalSettings.on_free_ports(tmp_path), only=("google_sts",)).start()
+    assert "Traceback" not in str(refused.value)
+    assert "has no workload identity pools: move it away" in str(refused.value)
+
+
+def test_the_bigquery_of_an_earlier_version_s_data_says_so_and_nothing_else(tmp_path: Path) -> None:
+    """What `make up` shows of a process that does not start is the end of its log."""
+    (tmp_path / "bigquery").mkdir()
+    (tmp_path / "bigquery" / "convergence-local.ducklake").touch()
+    settings = LocalSettings.on_free_ports(tmp_path)
+    with pytest.raises(ProcessFailed) as refused:
+        Stack(settings, only=("bigquery",)).start()
+    first, log, *said = str(refused.value).splitlines()
+    assert first == "bigquery died while starting: exit status 1"
+    assert log.endswith("bigquery.log:")
+    assert said == [
+        f"  | {tmp_path / 'bigquery'} has been written by an earlier version: remove it, or start with another LOCALCLOUD_STATE_DIR"
+    ]

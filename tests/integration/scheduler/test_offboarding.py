@@ -57,6 +57,7 @@ class StubCredentials(DestructionServiceServicer):
     exports: list[tuple[int, str]] = field(default_factory=list)
     """After how many calls to delete it was asked to export, and whereto."""
     failures: int = 0
+    is_deleted: bool = False
 
     async def DestroyTenantData(
         self, request: destruction_service_pb2.DestroyTenantDataRequest, context: Any
@@ -66,9 +67,9 @@ class StubCredentials(DestructionServiceServicer):
             self.failures -= 1
             raise Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
         providers = ["AWS", "GCP"] if len(self.asked) == 1 else []
-        return destruction_service_pb2.DestroyTenantDataResponse(
-            providers=providers, dataset="DELETED" if request.delete_dataset else "KEPT"
-        )
+        dataset = "ABSENT" if self.is_deleted else "DELETED" if request.delete_dataset else "KEPT"
+        self.is_deleted |= request.delete_dataset
+        return destruction_service_pb2.DestroyTenantDataResponse(providers=providers, dataset=dataset)
 
     async def ExportTenantData(
         self, request: destruction_service_pb2.ExportTenantDataRequest, context: Any
@@ -79,7 +80,7 @@ class StubCredentials(DestructionServiceServicer):
         if len(self.exports) == 2:
             raise FailedPrecondition("EXPORT_REFUSED", "Access denied.")
         table = destruction_service_pb2.ExportedTenantTable(table_name="t", row_count=2**40, uri=f"{request.export_uri}/t/*")
-        return destruction_service_pb2.ExportTenantDataResponse(tables=[table])
+        return destruction_service_pb2.ExportTenantDataResponse(tables=[] if self.is_deleted else [table])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +219,12 @@ async def test_the_dataset_is_exported_after_the_credentials_are_gone_and_before
         (uri, "DELETED", []),
     ]
     assert [one["exported"] for one in written] == [[], [], [{"table_name": "t", "row_count": 2**40, "uri": f"{uri}/t/*"}]]
+
+    tables.clock.time += timedelta(seconds=1)
+    again = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
+    assert (again.dataset, again.exported) == ("ABSENT", (exported,)), "the files are there as before"
+    elsewhere = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=f"{uri}2")
+    assert elsewhere.exported == ()
 
 
 async def test_a_claim_that_is_refused_at_this_moment_is_not_queued_again(

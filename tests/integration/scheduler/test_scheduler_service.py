@@ -224,3 +224,12 @@ async def test_a_tenant_is_told_why_its_run_is_not_running_yet(service: Service,
         assert done.waiting_for in {"STARTING", ""}
         executor.end_all()
     assert (done.state, done.waiting_for, done.waiting_message) == ("COMPLETED", "", "")
+
+
+async def test_the_queue_of_a_tenant_without_runs_is_empty_and_that_of_no_tenant_is_refused(service: Service, tables: Tables) -> None:
+    """As an operator's other views of one tenant."""
+    (tenant_id,) = await tables.tenants()
+    listed = scheduler_service_pb2.ListQueueRequest
+    assert not (await service.jobs.ListQueue(listed(tenant_id=tenant_id), metadata=ADMIN)).runs
+    assert await refusal(service.jobs.ListQueue(listed(tenant_id="t_no_such"), metadata=ADMIN)) == ("NOT_FOUND", "TENANT_NOT_FOUND")
+    assert not (await service.jobs.ListQueue(listed(), metadata=ADMIN)).runs

@@ -19,7 +19,7 @@ from services.executor.records import Period
 from services.executor.sources.gcp.export_source import ExportPart
 from services.executor.sources.gcp.exports import TableName
 from services.executor.sources.gcp.handover.exact_sum import exact_credits
-from services.executor.sources.gcp.handover.flatten_sql import OwnColumns, day_totals, flattened, rows_of
+from services.executor.sources.gcp.handover.flatten_sql import NOW, OwnColumns, and_its_moment, day_totals, flattened, rows_of
 from services.executor.sources.gcp.rows.flatten import exact_sum, flatten
 from services.executor.staging.shape import StagingShape, schema_field
 from services.platform.bigquery.ddl import Table, load_tables
@@ -111,9 +111,13 @@ def test_both_queries_are_what_bigquery_takes() -> None:
     for part, schema in ((whole, MODERN), (new, MODERN), (whole, pa.schema([STANDARD.field("usage_start_time"), STANDARD.field("cost")]))):
         columns = {field.name: google_type(field.type) for field in schema}
         export = [schema_field(name, kind) for name, kind in columns.items()]
-        rest = rows_of(part, by_ingestion=True, as_of=DAY.isoformat(" ")).replace(str(SOURCE), "t")
+        rest, now = (
+            rows_of(part, by_ingestion=True, as_of=moment).replace(str(SOURCE), "t")
+            for moment in (f"TIMESTAMP '{DAY.isoformat(' ')}'", NOW)
+        )
         tables = [Table(name="t", sql="", columns={**columns, "_PARTITIONTIME": "TIMESTAMP"})]
-        for sql in (f"SELECT {flattened(export, STAGED, SOURCE)} {rest}", f"SELECT {day_totals(export)} {rest} GROUP BY day"):
+        totals = f"SELECT {day_totals(export)} {now} GROUP BY day"
+        for sql in (f"SELECT {flattened(export, STAGED, SOURCE)} {rest}", totals.replace(now, rest), and_its_moment(totals)):
             with prepared(sql, tables) as query:
                 assert query.columns
 

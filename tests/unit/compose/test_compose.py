@@ -16,6 +16,7 @@ from localcloud.settings import SERVICES, LocalSettings
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
+from services.platform.environment.reading import variables
 from services.platform.settings import REPOSITORY, ServiceSettings
 from services.scheduler.settings import SchedulerSettings
 from tests.support.yaml_text import parsed
@@ -50,13 +51,6 @@ CALLERS = {
     "demo": {"GATEWAY_URL", "ADMIN_API_KEY", "GOOGLE_CLOUD_PROJECT", "BIGQUERY_EMULATOR_HOST", "AWS_EMULATOR_HOST"},
 }
 """What callers of the gateway read besides LocalSettings: placeholders of the jobs, addresses of `.local/env`."""
-
-
-def variables(settings: type[BaseSettings]) -> set[str]:
-    """The environment variables that a settings class reads."""
-    prefix = str(settings.model_config.get("env_prefix", ""))
-    aliases = {name: field.validation_alias for name, field in settings.model_fields.items()}
-    return {alias if isinstance(alias, str) else (prefix + name).upper() for name, alias in aliases.items()}
 
 
 @pytest.mark.parametrize("part", PARTS)

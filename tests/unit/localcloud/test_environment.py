@@ -1,17 +1,22 @@
 """What the services of a stack are given, and what stays with the stack when it is started again."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from convergence.cli.app import DEBUG
+from convergence.client.connection import ENVIRONMENT, PROFILE
 
 from localcloud.processes.environment import base_environment, read_env_file, service_environment, write_env_file
 from localcloud.processes.given import given_settings
-from localcloud.processes.suite import make_process
+from localcloud.processes.suite import ALL, make_process
+from localcloud.processes.wrong_settings import WrongSettings
 from localcloud.settings import SERVICES, LocalSettings
+from localcloud.stack import Stack
 
 
 def secrets_of(state: Path) -> list[str]:
@@ -62,6 +67,55 @@ def test_make_up_passes_on_what_was_set_for_services_and_gateway_and_nothing_els
     assert all("s3cret" not in said for said in (*given.lines(), repr(given)))
     assert given.lines()[1].startswith("Not passed on, because this stack decides them: CONVERGENCE_ADMIN_KEYS, CONVERGENCE_LISTEN,")
     assert given_settings(settings, {"PATH": "/bin"}).lines() == []
+
+
+def test_what_nothing_reads_is_said_with_what_may_have_been_meant(tmp_path: Path) -> None:
+    settings = LocalSettings.model_validate({"state_dir": tmp_path})
+    given = given_settings(
+        settings,
+        {
+            "CONVERGENCE_LEASE_SECOND": "s3cret",
+            "GATEWAY_TIMEOUT": "1",
+            "CONSOLE_IDLE_SECOND": "1",
+            "CONVERGENCE_POLL_SECONDS": "1",
+            "GATEWAY_URL": "http://a",
+            **dict.fromkeys((*ENVIRONMENT.values(), PROFILE, DEBUG), "the client's"),
+        },
+    )
+    assert [(one.variable, one.nearest) for one in given.unknown] == [
+        ("CONVERGENCE_LEASE_SECOND", "CONVERGENCE_LEASE_SECONDS"),
+        ("GATEWAY_TIMEOUT", "GATEWAY_TIMEOUT_SECONDS"),
+        ("CONSOLE_IDLE_SECOND", "CONSOLE_IDLE_SECONDS"),
+    ]
+    assert given.lines()[2].startswith("Take care: CONVERGENCE_LEASE_SECOND is ")
+    assert given.lines()[2].endswith(" Did you mean CONVERGENCE_LEASE_SECONDS?")
+    assert "s3cret" not in "".join(given.lines())
+
+
+def test_what_all_processes_refuse_is_said_before_any_is_started(tmp_path: Path) -> None:
+    settings = LocalSettings.on_free_ports(tmp_path / "state")
+    wrong = {"CONVERGENCE_MAX_CONCURRENT_RUNS": "0", "CONVERGENCE_OTLP_HEADERS": "s3cret", "GATEWAY_TIMEOUT_SECONDS": "soon"}
+    extra = given_settings(settings, {**wrong, "CONSOLE_MAX_STREAMS": "0"}).extra
+    with pytest.raises(WrongSettings) as refused:
+        Stack(settings, only=ALL, extra=extra).start()
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0] for line in lines[1:]] == ["CONVERGENCE_OTLP_HEADERS", *sorted(wrong)[::2], "CONSOLE_MAX_STREAMS"]
+    assert lines[1].endswith("Refused by bootstrap, auth, credentials, scheduler, executor.")
+    assert "s3cret" not in str(refused.value)
+    assert not settings.certs_dir.exists()
+    assert not settings.logs_dir.exists()
+
+
+@pytest.mark.parametrize("module", ["localcloud", "localcloud.bigquery", "localcloud.kms", "localcloud.certs", "localcloud.sample"])
+def test_wrong_settings_of_the_stack_itself_are_a_line_each(module: str, tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "LOCALCLOUD_STATE_DIR": "", "LOCALCLOUD_KMS_PORT": "s3cret"}
+    command = [sys.executable, "-m", module, *(["up"] if module == "localcloud" else [])]
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["LOCALCLOUD_KMS_PORT", "LOCALCLOUD_STATE_DIR"]
+    assert "s3cret" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_kms_has_the_keys_of_the_tenants_locations(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """What a process says of an environment that it cannot start with."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
+from console.settings import read as read_of_console
 from gateway.settings import GatewaySettings
+from localcloud.settings import LocalSettings
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
-from services.platform.environment import EXAMPLES, read
+from services.platform.environment.reading import EXAMPLES, read, wrong_in
 from services.scheduler.settings import SchedulerSettings
 
 KINDS: tuple[type[BaseSettings], ...] = (AuthSettings, CredentialsSettings, ExecutorSettings, SchedulerSettings, GatewaySettings)
@@ -63,3 +66,43 @@ def test_a_good_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVERGENCE_OTLP_HEADERS", EXAMPLES["otlp_headers"])
     settings = read(AuthSettings)
     assert (list(settings.tenant_locations), settings.otlp_headers["authorization"].get_secret_value()) == (["EU"], "Bearer ...")
+
+
+def test_no_path_is_empty_for_that_is_the_working_directory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds: tuple[type[BaseSettings], ...] = (*KINDS, LocalSettings)
+    for kind in kinds:
+        paths = [name for name, field in kind.model_fields.items() if field.annotation in (Path, Path | None)]
+        assert paths, kind
+        for name in paths:
+            alias = kind.model_fields[name].validation_alias
+            variable = alias if isinstance(alias, str) else f"{kind.model_config['env_prefix']}{name}".upper()
+            with monkeypatch.context() as patched:
+                patched.setenv(variable, "")
+                [line] = said(kind, capsys)
+            assert line == (
+                f"This process does not start: {variable}: Value error, it is empty: give a path, or leave it out for its default."
+            )
+
+
+def test_the_console_says_it_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CONSOLE_MAX_STREAMS", "s3cret")
+    monkeypatch.setenv("CONSOLE_LISTEN_PORT", "s3cret")
+    with pytest.raises(SystemExit) as ended:
+        read_of_console()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["CONSOLE_LISTEN_PORT", "CONSOLE_MAX_STREAMS"]
+    assert "s3cret" not in "".join(lines)
+
+
+def test_another_environment_is_judged_as_its_process_would(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """And without this process's own."""
+    wrong = {"CONVERGENCE_LEASE_SECONDS": "soon", "convergence_oidc": "nonsense", "BIGQUERY_EMULATOR_HOST": "http://b"}
+    monkeypatch.setenv("CONVERGENCE_PLAN_DEFAULTS", "nonsense")
+    found = wrong_in(AuthSettings, wrong)
+    monkeypatch.delenv("CONVERGENCE_PLAN_DEFAULTS")
+    assert wrong_in(AuthSettings, {}) == []
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    assert [f"This process does not start: {one}" for one in found] == said(AuthSettings, capsys)
+    assert len(found) == 2

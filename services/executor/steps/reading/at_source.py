@@ -2,7 +2,9 @@
 read across regions: then its rows left the location in which the tenant's cloud keeps them.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -12,17 +14,32 @@ from services.executor.templates.step import StepContext
 _log = structlog.get_logger()
 
 
-async def at_source[Answer](context: StepContext, source_type: SourceType, use: Callable[[Source, CheckCancelled], Answer]) -> Answer:
-    """The result of `use(source, check_cancelled)`, called in a worker; closes the source afterwards. Raises StepError; Unavailable."""
+async def at_source[Answer](
+    context: StepContext,
+    source_type: SourceType,
+    use: Callable[[Source, CheckCancelled], Answer],
+    *,
+    when_ended_early: Callable[[], None] = lambda: None,
+) -> Answer:
+    """The result of `use(source, check_cancelled)`, called in a worker; closes the source afterwards. `when_ended_early` is called on the
+    event loop once the worker has ended, if it raised, or if its caller was cancelled before. Raises StepError; Unavailable.
+    """
+    loop = asyncio.get_running_loop()
     source = await context.tools.sources.open(
         context.run.tenant_id, source_type, context.meter, session=context.run.pipeline_logging_id, since=context.requested_at
     )
 
     def work(check_cancelled: CheckCancelled) -> Answer:
         try:
-            return use(source, check_cancelled)
+            answer = use(source, check_cancelled)
+            check_cancelled()
+        except BaseException:
+            with suppress(RuntimeError):  # the process ends, and its loop has
+                loop.call_soon_threadsafe(when_ended_early)
+            raise
         finally:
             source.close()
+        return answer
 
     return await context.tools.workers.run(work)
 

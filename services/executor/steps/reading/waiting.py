@@ -13,6 +13,12 @@ def wait_for[Answer](
     work: Coroutine[Any, Any, Answer] | Future[Answer], loop: asyncio.AbstractEventLoop, check_cancelled: Callable[[], None]
 ) -> Answer:
     """The answer of the work, which is begun unless it has been. Raises its error, and what `check_cancelled` raises, which cancels it."""
+    if not isinstance(work, Future):
+        try:
+            check_cancelled()
+        except BaseException:
+            work.close()
+            raise
     future = work if isinstance(work, Future) else asyncio.run_coroutine_threadsafe(work, loop)
     try:
         while not wait([future], timeout=LOOK_SECONDS).done:

@@ -1,6 +1,8 @@
 """A large export is left to BigQuery where it can be, and read where it cannot: the same rows are published either way."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +18,7 @@ from services.executor.records import RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp.handover import hand_over
 from services.executor.sources.gcp.handover.hand_over import DATASET
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GcpSource, RowLimits
@@ -129,6 +132,64 @@ async def test_what_cannot_be_left_to_bigquery_is_read_and_said(
     own = MODERN.append(MODERN.field("currency").with_name("cost_center"))
     load(tenant.host, f"{tenant.project}.{TABLE}", [row | {"cost_center": "x"} for row in ROWS[:63]], own)
     assert await reason() == "Column cost_center of the export is not as Google writes it."
+
+
+async def test_a_run_that_is_cancelled_leaves_no_table(
+    tenant: Tenant, tools: Toolbox, begin: Begin, service_settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its worker, which waits for BigQuery at that moment, notices later, and goes on with the copy."""
+    make_dataset(tenant)
+    load(tenant.host, f"{tenant.project}.{TABLE}", ROWS, MODERN)
+    job, loop, dropped = await begin(date=str(DAY)), asyncio.get_running_loop(), threading.Event()
+    run = asyncio.create_task(execute(job, replace(tools, sources=Leaving(tenant, service_settings))))
+    discarded, discard = threading.Event(), hand_over._discard
+
+    def run_and_be_cancelled(*arguments: Any) -> Any:
+        done = run_query(*arguments)
+        if arguments[2] == "hand_over":
+            loop.call_soon_threadsafe(run.cancel)
+            assert dropped.wait(10)
+        return done
+
+    def discard_and_say(*arguments: Any) -> None:
+        discard(*arguments)
+        discarded.set()
+
+    run_query = hand_over._run
+    monkeypatch.setattr(hand_over, "_run", run_and_be_cancelled)
+    monkeypatch.setattr(hand_over, "_discard", discard_and_say)
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await tools.staging.dropped()
+    dropped.set()
+    assert await asyncio.to_thread(discarded.wait, 10)
+    async with asyncio.timeout(10):
+        while [one.table_id for one in tenant.bq.client.list_tables(tenant.bq.tenant(tenant.tenant_id)) if "staging" in one.table_id]:
+            await asyncio.sleep(0.05)
+    assert not list(tenant.bq.client.list_tables(f"{tenant.project}.{DATASET}"))
+
+
+async def test_an_executor_whose_clock_is_ahead_of_bigquerys_leaves_rows_all_the_same(
+    tenant: Tenant, tools: Toolbox, begin: Begin, service_settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it matter if its clock is behind: the moment is BigQuery's own, of a part without rows, too."""
+    asked = list[str]()
+    run_query = hand_over._run
+
+    def note(cloud: Any, sql: str, *arguments: Any) -> Any:
+        asked.append(sql)
+        return run_query(cloud, sql, *arguments)
+
+    monkeypatch.setattr(hand_over, "_run", note)
+    make_dataset(tenant)
+    load(tenant.host, f"{tenant.project}.{TABLE}", ROWS, MODERN)
+    before = datetime.now(UTC)
+    _, step = await published(tenant, replace(tools, sources=Leaving(tenant, service_settings)), await begin(date=str(DAY)))
+    assert step["handed_over"]
+    totals, copied = asked
+    assert "AS OF CURRENT_TIMESTAMP() " in totals
+    [moment] = re.findall(r"AS OF TIMESTAMP '([^']+)'", copied)
+    assert before <= datetime.fromisoformat(moment) <= datetime.now(UTC)
 
 
 async def published(tenant: Tenant, tools: Toolbox, job: PreparedRun) -> tuple[list[str], dict[str, Any]]:

@@ -24,6 +24,9 @@ _IN_JSON: Final = _TEXT | _FLOAT | {"BOOLEAN", "BOOL"}
 """Types of which TO_JSON_STRING and `sources.json_text` write the same values."""
 _GOOGLE_SQL: Final = {pa.string(): "STRING", pa.float64(): "FLOAT64", pa.timestamp("us", tz="UTC"): "TIMESTAMP"}
 
+NOW: Final = "CURRENT_TIMESTAMP()"
+"""The same wherever it stands in a query."""
+
 type Columns = Mapping[str, SchemaField]
 """By lower-case names."""
 
@@ -49,13 +52,13 @@ def flattened(export: Sequence[SchemaField], staged: pa.Schema, source: TableNam
 
 
 def rows_of(part: ExportPart, *, by_ingestion: bool, as_of: str) -> str:
-    """The rest of a SELECT: the rows AS r of the part that its table had at the time `as_of`, a literal."""
+    """The rest of a SELECT: the rows AS r of the part that its table had at the time `as_of`, a constant expression."""
     # Only names that were checked, dates and times.
     where = restriction(part.rows, by_ingestion=by_ingestion)
     if part.since:  # of each day what is newer, as `export_rows.newer_rows` has it
         newer = (f"(DATE({TIME}) = '{day}' AND {EXPORTED} > TIMESTAMP '{_utc(since)}')" for day, since in part.since.items())
         where = f"{where} AND ({' OR '.join(newer)})"
-    return f"FROM `{part.table}` AS r FOR SYSTEM_TIME AS OF TIMESTAMP '{as_of}' WHERE {where}"
+    return f"FROM `{part.table}` AS r FOR SYSTEM_TIME AS OF {as_of} WHERE {where}"
 
 
 def day_totals(export: Sequence[SchemaField]) -> str:
@@ -65,6 +68,11 @@ def day_totals(export: Sequence[SchemaField]) -> str:
     exported = f"MAX(r.{EXPORTED})" if EXPORTED in columns else "CAST(NULL AS TIMESTAMP)"
     sums = {"day": f"DATE(r.{TIME})", "row_count": "COUNT(*)", "cost": f"SUM(r.{COST})", "credits": credits_, "exported_to": exported}
     return ", ".join(f"{made} AS {name}" for name, made in sums.items())
+
+
+def and_its_moment(totals: str) -> str:
+    """A query of `day_totals` as of NOW, with a row without a day besides: its `exported_to` is that moment, by BigQuery's clock."""
+    return f"{totals} UNION ALL SELECT NULL AS day, 0 AS row_count, 0.0 AS cost, 0.0 AS credits, {NOW} AS exported_to"
 
 
 def _column(export: Columns, field: pa.Field, source: TableName) -> str:

@@ -1,8 +1,8 @@
 """Leaves a large export to BigQuery, with the tenant's own identity and at the tenant's expense.
 
-One query adds up what the export holds of the run's days; a second one, of the same moment, flattens the rows into a table of the dataset
-`convergence_handover` in the tenant's project. There the executor's own account may read, so it can copy that table, for free, to where
-only it may write. It reads nothing else of a tenant, and only what this query has just written.
+One query adds up what the export holds of the run's days, and says when that was by BigQuery's clock; a second one, of the same moment,
+flattens the rows into a table of the dataset `convergence_handover` in the tenant's project. There the executor's own account may read, so
+it can copy that table, for free, to where only it may write. It reads nothing else of a tenant, and only what this query has just written.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from services.executor.sources.gcp.bigquery import LABELS, GcpBilling
 from services.executor.sources.gcp.export_rows import is_by_ingestion
 from services.executor.sources.gcp.export_source import ExportPart
 from services.executor.sources.gcp.exports import TableName
-from services.executor.sources.gcp.handover.flatten_sql import day_totals, flattened, rows_of
+from services.executor.sources.gcp.handover.flatten_sql import NOW, and_its_moment, day_totals, flattened, rows_of
 from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
 from services.executor.sources.source import CheckCancelled, HandedOver
 from services.executor.staging.shape import LIFE, StagingTable
@@ -62,15 +62,18 @@ def hand_over(
     if sum(one.rows for one in estimates.values()) <= more_than:
         return None
     location = _common_place(cloud, parts, place())
-    as_of = datetime.now(UTC).isoformat(" ")
-    selects = [_select(cloud, part, flattened(cloud.described(part.table).schema, table.shape.arrow, part.table), as_of) for part in parts]
-    sums = dict[date, DaySums]()
+    columns = [flattened(cloud.described(part.table).schema, table.shape.arrow, part.table) for part in parts]
+    as_of, sums = NOW, dict[date, DaySums]()
     for part in parts:
         sql = f"{_select(cloud, part, day_totals(cloud.described(part.table).schema), as_of)} GROUP BY day"
+        sql = and_its_moment(sql) if as_of == NOW else sql
         config = bigquery.QueryJobConfig(use_query_cache=False)
         job = _run(cloud, sql, "handover_totals", config, location, check_cancelled)
         with cloud.translate_errors(f"table {part.table}", Role.JOB_USER):
-            sums |= {row["day"]: _sums(row) for row in job.result(timeout=SECONDS, retry=RETRY, job_retry=None)}
+            found = {row["day"]: _sums(row) for row in job.result(timeout=SECONDS, retry=RETRY, job_retry=None)}
+        if (moment := found.pop(None, None)) is not None and moment.exported_to is not None:
+            as_of = f"TIMESTAMP '{moment.exported_to.astimezone(UTC).isoformat(' ')}'"
+        sums |= found
     count = sum(one.rows for one in sums.values())
     if count <= more_than:
         return None
@@ -78,6 +81,7 @@ def hand_over(
     handed = HandedOver(table=str(made.reference), rows=count, discard=lambda: _discard(cloud, made))
     try:
         config = bigquery.QueryJobConfig(destination=made.reference, write_disposition="WRITE_EMPTY", create_disposition="CREATE_NEVER")
+        selects = (_select(cloud, part, each_column, as_of) for part, each_column in zip(parts, columns, strict=True))
         _run(cloud, " UNION ALL ".join(selects), "hand_over", config, location, check_cancelled)
     except BaseException:
         handed.discard()

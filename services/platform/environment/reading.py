@@ -3,10 +3,12 @@ these may be secrets.
 """
 
 import sys
+import types
 from collections.abc import Mapping
-from typing import Any, Final, override
+from pathlib import Path
+from typing import Any, Final, get_args, override
 
-from pydantic import ValidationError
+from pydantic import ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
@@ -49,14 +51,51 @@ class EnvironmentSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, PlainEnvironment(settings_cls)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_path_is_empty(cls, value: object, info: ValidationInfo) -> object:
+        # `Path("")` is the working directory, which nothing of ours is meant for.
+        if value == "" and info.field_name and Path in _kinds(cls.model_fields[info.field_name].annotation):
+            raise ValueError("it is empty: give a path, or leave it out for its default")
+        return value
 
-def read[Settings: BaseSettings](kind: type[Settings]) -> Settings:
-    """The settings of this process. Ends it with status 2 and a line for each variable that is wrong."""
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
+
+
+def read[Settings: BaseSettings](kind: type[Settings], **given: Any) -> Settings:
+    """The settings of this process; `given` go before its environment. Ends it with status 2 and a line for each variable that is wrong."""
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         sys.stderr.write("".join(f"This process does not start: {one}\n" for one in problems(kind, error)))
         raise SystemExit(2) from None
+
+
+def wrong_in(kind: type[BaseSettings], environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with the settings of a process that would have this environment, a line for each variable. Pure."""
+
+    def sources(settings: Any, /, *_: object, **__: object) -> tuple[PydanticBaseSettingsSource, ...]:
+        source = PlainEnvironment(settings)
+        source.env_vars = {name.lower(): value for name, value in environment.items()}
+        return (source,)
+
+    def body(names: dict[str, Any]) -> None:
+        names["settings_customise_sources"] = classmethod(sources)
+        names["__module__"] = kind.__module__
+
+    like_it: type[BaseSettings] = types.new_class(kind.__name__, (kind,), exec_body=body)
+    try:
+        like_it()
+    except ValidationError as error:
+        return problems(kind, error)
+    return []
+
+
+def variables(*kinds: type[BaseSettings]) -> frozenset[str]:
+    """All environment variables that these settings are read from."""
+    return frozenset(_name(kind, name) for kind in kinds for name in kind.model_fields)
 
 
 def problems(kind: type[BaseSettings], error: ValidationError) -> list[str]:
@@ -66,9 +105,14 @@ def problems(kind: type[BaseSettings], error: ValidationError) -> list[str]:
 
 
 def variable(kind: type[BaseSettings], place: tuple[int | str, ...]) -> str:
-    """The environment variable of a field."""
+    """The environment variable of what is wrong: of a field, by its name or its variable, or of a part of it."""
     name = str(place[0]) if place else "the settings together"
-    return name if name.isupper() or not place else f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+    return name if name.isupper() or not place else _name(kind, name)
+
+
+def _name(kind: type[BaseSettings], field: str) -> str:
+    alias = kind.model_fields[field].validation_alias if field in kind.model_fields else None
+    return alias if isinstance(alias, str) else f"{kind.model_config.get('env_prefix', '')}{field}".upper()
 
 
 def _plain(message: str) -> str:
