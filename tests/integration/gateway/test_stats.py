@@ -21,6 +21,7 @@ async def test_prometheus_reads_what_the_gateway_has_counted(gateway: Gateway) -
     assert answer.status_code == 200
     assert 'envoy_http_downstream_rq_xx{envoy_response_code_class="2",envoy_http_conn_manager_prefix="edge"}' in answer.text
     assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="auth"}' in answer.text
+    assert "envoy_server_concurrency{} 1\n" in answer.text, "a worker for each core, whose callers would not wait equally long"
 
 
 @pytest.mark.parametrize(
