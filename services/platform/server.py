@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from services.platform import log
 from services.platform.access.control import AccessControl
@@ -80,6 +80,24 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HandlersByName:
+    """What generated code adds servicers to, in place of a server: their handlers are found by the name of the RPC.
+
+    Generated code registers each method as well. grpc.aio then waits for the next call of each method by itself, so that every call adds
+    and removes a callback for all of them: with thirty methods, that is some 25 us of CPU.
+    """
+
+    server: grpc.aio.Server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Adds them to the server."""
+        self.server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Leaves them to those by name, which are the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
     """A server before it is started."""
 
@@ -125,11 +143,12 @@ def build_server(
         interceptors=[InterceptorChain(steps)],
         options=OPTIONS,
     )
+    handlers, health = HandlersByName(server=server), health_aio.HealthServicer()
     for one in served:
-        one.add(one.servicer, server)
-    health = health_aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    reflection.enable_server_reflection([*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server)
+        one.add(one.servicer, handlers)
+    health_pb2_grpc.add_HealthServicer_to_server(health, handlers)
+    names = [*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), handlers)
     certificates = TlsWatch(settings.tls_dir, name)
     port = server.add_secure_port(settings.listen, server_credentials(certificates))
     return Built(server=server, access=access, recorded=recorded, health=health, certificates=certificates, port=port)
