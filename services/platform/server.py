@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from services.platform.periodic import Periodic
 from services.platform.reporting.events import RecordEvent, unrecorded
 from services.platform.reporting.jobs import jobs_of, jobs_recorded
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import Interceptor, InterceptorChain
+from services.platform.rpc.calls import InterceptedHandlers, Interceptor
 from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.report import report
@@ -80,24 +80,6 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HandlersByName:
-    """What generated code adds servicers to, in place of a server: their handlers are found by the name of the RPC.
-
-    Generated code registers each method as well. grpc.aio then waits for the next call of each method by itself, so that every call adds
-    and removes a callback for all of them: with thirty methods, that is some 25 us of CPU.
-    """
-
-    server: grpc.aio.Server
-
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Adds them to the server."""
-        self.server.add_generic_rpc_handlers(handlers)
-
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Leaves them to those by name, which are the same."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
     """A server before it is started."""
 
@@ -139,16 +121,13 @@ def build_server(
         page_tokens(settings),
         jobs_recorded(record),
     ]
-    server = grpc.aio.server(
-        interceptors=[InterceptorChain(steps)],
-        options=OPTIONS,
-    )
-    handlers, health = HandlersByName(server=server), health_aio.HealthServicer()
+    handlers, health = InterceptedHandlers(steps), health_aio.HealthServicer()
     for one in served:
         one.add(one.servicer, handlers)
     health_pb2_grpc.add_HealthServicer_to_server(health, handlers)
     names = [*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), handlers)
+    server = grpc.aio.server(handlers=[handlers], options=OPTIONS)
     certificates = TlsWatch(settings.tls_dir, name)
     port = server.add_secure_port(settings.listen, server_credentials(certificates))
     return Built(server=server, access=access, recorded=recorded, health=health, certificates=certificates, port=port)

@@ -18,7 +18,7 @@ from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import ResourceExhausted
 from services.platform.plan import PlanLimits
 from services.platform.rpc import report
-from services.platform.rpc.calls import Call, InterceptorChain, Rpc, Step
+from services.platform.rpc.calls import Call, InterceptedHandlers, Rpc, Step
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as, serving
@@ -158,17 +158,16 @@ async def test_an_interceptor_is_asked_once_for_each_rpc_and_is_not_there_where_
 
         return step if rpc.path.endswith("GetQuota") else proceed
 
-    async def find(_: grpc.HandlerCallDetails) -> Any:
-        quotas = Answering()
-        return grpc.unary_unary_rpc_method_handler(quotas.GetQuota, messages.GetQuotaRequest.FromString)
-
-    chain = InterceptorChain([around])
+    one: Any = grpc.unary_unary_rpc_method_handler(Answering().GetQuota, messages.GetQuotaRequest.FromString)
+    handlers = InterceptedHandlers([around])
+    handlers.add_registered_method_handlers("a.B", {"GetQuota": one, "Other": one})
     for path in ("/a.B/GetQuota", "/a.B/Other", "/a.B/GetQuota"):
         sent = [("Name", "last"), ("name", "first"), ("name", "last"), ("raw-bin", b"")]
-        handler: Any = await chain.intercept_service(find, SimpleNamespace(method=path, invocation_metadata=sent))
+        handler: Any = handlers.service(SimpleNamespace(method=path, invocation_metadata=sent))
         context = SimpleNamespace()
         assert await handler.unary_unary(REQUEST.SerializeToString(), context) == messages.GetQuotaResponse(tenant_id="acme_corp")
     assert (asked, passed) == (["/a.B/GetQuota", "/a.B/Other"], ["last", "last"])
+    assert handlers.service(SimpleNamespace(method="/a.B/Unknown", invocation_metadata=())) is None
 
 
 async def test_a_stream_whose_message_cannot_be_sent_is_closed_at_once() -> None:
@@ -181,13 +180,13 @@ async def test_a_stream_whose_message_cannot_be_sent_is_closed_at_once() -> None
         finally:
             closed.set()
 
-    async def find(_: grpc.HandlerCallDetails) -> Any:
-        return grpc.unary_stream_rpc_method_handler(stream, messages.GetQuotaRequest.FromString)
-
     async def write(_: messages.GetQuotaResponse) -> None:
         raise ConnectionError
 
-    handler: Any = await InterceptorChain([]).intercept_service(find, SimpleNamespace(method="/a.B/Watch", invocation_metadata=()))
+    handlers = InterceptedHandlers([])
+    watch: Any = grpc.unary_stream_rpc_method_handler(stream, messages.GetQuotaRequest.FromString)
+    handlers.add_registered_method_handlers("a.B", {"Watch": watch})
+    handler: Any = handlers.service(SimpleNamespace(method="/a.B/Watch", invocation_metadata=()))
     with pytest.raises(ConnectionError):
         await handler.unary_stream(REQUEST.SerializeToString(), SimpleNamespace(write=write))
     assert closed.is_set()
