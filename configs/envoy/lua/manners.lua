@@ -150,10 +150,30 @@ local function name_rate_limit(headers)
   for _, name in ipairs({"limit", "remaining", "reset"}) do headers:remove("x-ratelimit-" .. name) end
 end
 
+-- What a service says behind an answer, for gRPC sends it in one piece with that; callers of REST find it among the headers.
+local SAID_LAST = {"ratelimit-policy", "ratelimit"}
+
+local function bring_forward(handle)
+  local trailers, headers = handle:trailers(), handle:headers()
+  for _, name in ipairs(trailers and SAID_LAST or {}) do
+    local value = trailers:get(name)
+    if value then
+      headers:replace(name, value)
+      trailers:remove(name)
+    end
+  end
+end
+
 function envoy_on_response(handle)
+  local is_native = (handle:headers():get("content-type") or ""):find("^application/grpc")
+  -- How a call has ended is known to the transcoder when it has all of the answer. Streams it passes on as they come.
+  local is_whole = not is_native and handle:headers():get("grpc-status") == "0"
+  local answer = is_whole and handle:body()
+  if is_whole then bring_forward(handle) end
+  -- Those from before the wait for the body are no longer valid.
   local headers = handle:headers()
   name_rate_limit(headers)
-  if (headers:get("content-type") or ""):find("^application/grpc") then return end
+  if is_native then return end
   -- For gRPC clients, which services cannot tell from REST ones.
   headers:remove("grpc-retry-pushback-ms")
   local status = headers:get(":status")
@@ -161,7 +181,13 @@ function envoy_on_response(handle)
   local ours = handle:streamInfo():dynamicMetadata():get("convergence")
   if ours and ours.head then
     -- Its length stays said, as HTTP has it.
-    for chunk in handle:bodyChunks() do chunk:setBytes("") end
+    if answer then
+      local length = headers:get("content-length")
+      answer:setBytes("")
+      headers:replace("content-length", length)
+    elseif not is_whole then
+      for chunk in handle:bodyChunks() do chunk:setBytes("") end
+    end
   elseif status == "429" or REASONS[status] then
     complete(handle, status)
   end

@@ -51,7 +51,7 @@ class Call:
     repeated: Collection[str] = ()
     """Names that were sent more than once."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Response metadata, which the gateway passes on as HTTP headers. Sent before the answer, or with the refusal."""
+    """Response metadata, of which the gateway makes HTTP headers. Sent behind the answer or with the refusal; of a stream, before it."""
     before_answer: list[Callable[[Any], None]] = field(default_factory=list)
     """Called with the answer of a unary call before it is sent."""
     is_served: bool = False
@@ -126,7 +126,9 @@ def _servicer(handler: Any) -> Step:
         for last_touch in call.before_answer:
             last_touch(answer)
         call.answer = answer
-        await _send_headers(call)
+        if call.headers:
+            # Behind the answer, with which gRPC sends it. Before it, it would be sent apart, for a tenth of what a cheap call costs.
+            call.context.set_trailing_metadata(tuple(call.headers.items()))
         return answer
 
     async def stream(call: Call) -> None:

@@ -245,7 +245,7 @@ async def test_what_a_service_says_of_its_limits_stays(gateway: Gateway, upstrea
     body = b'{"credentials":' + body_of(20 * KIB) + b"}"
 
     async def answer(_: object, context: Context) -> Message:
-        await context.send_initial_metadata(limits)
+        context.set_trailing_metadata(limits)
         return credential_service_pb2.SetCredentialsResponse()
 
     async def refuse(_: object, context: Context) -> Message:

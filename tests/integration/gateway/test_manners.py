@@ -64,9 +64,10 @@ async def test_an_http_1_0_connection_is_kept_for_who_asks(gateway: Gateway, aut
 
 
 async def test_head_is_get_without_the_body(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
-    """The same status and headers, the length of an answer of megabytes included, on a connection that goes on."""
+    """The same status and headers, with the length of an answer of megabytes and what is said behind it, on a connection that goes on."""
 
-    async def big(_: object, __: Context) -> Message:
+    async def big(_: object, context: Context) -> Message:
+        context.set_trailing_metadata((("ratelimit", "said"),))
         return quota_service_pb2.GetQuotaResponse(tenant_id="x" * 3_000_000)
 
     async def refuse(_: object, context: Context) -> Message:
@@ -79,6 +80,7 @@ async def test_head_is_get_without_the_body(gateway: Gateway, upstreams: dict[st
         assert (head.status_code, head.content) == (get.status_code, b"")
         ours = ("content-type", "content-length", "server")
         assert [head.headers[name] for name in ours] == [get.headers[name] for name in ours]
+        assert head.headers.get("ratelimit") == get.headers.get("ratelimit") == ("said" if answer is big else None)
         answers = await exchange(
             gateway, *[f"HEAD {path} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: {it}\r\n\r\n" for it in ("keep-alive", "close")]
         )

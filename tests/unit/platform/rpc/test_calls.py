@@ -193,7 +193,7 @@ async def test_a_stream_whose_message_cannot_be_sent_is_closed_at_once() -> None
 
 
 async def test_an_answer_and_a_refusal_say_what_is_left_of_the_limit(plain_settings: ServiceSettings) -> None:
-    """As metadata before the answer, or with the refusal; and who may not call at all is counted, too."""
+    """As metadata behind the answer, or with the refusal; and who may not call at all is counted, too."""
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Answering())
     async with (
         serving(plain_settings, name="auth", authenticator=Two(), served=[served]) as address,
@@ -202,8 +202,8 @@ async def test_an_answer_and_a_refusal_say_what_is_left_of_the_limit(plain_setti
         stub = QuotaServiceStub(channel)
         answer = stub.GetQuota(REQUEST, metadata=KEY)
         assert (await answer).tenant_id == "acme_corp"
-        headers = dict(await answer.initial_metadata())
-        assert (headers["ratelimit-policy"], headers["ratelimit"]) == ('"default";q=2;w=60', '"default";r=1;t=30')
+        behind = dict(await answer.trailing_metadata())
+        assert (behind["ratelimit-policy"], behind["ratelimit"]) == ('"default";q=2;w=60', '"default";r=1;t=30')
 
         code, reason, _ = await refusal(stub.GetQuota(messages.GetQuotaRequest(tenant_id="another"), metadata=KEY))
         assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_MISMATCH")
