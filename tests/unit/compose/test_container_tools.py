@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 from services.platform.settings import REPOSITORY
 from services.probe import probe
