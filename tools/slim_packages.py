@@ -92,7 +92,11 @@ def cut(library: Path) -> int:
         return 0
     struct.pack_into("<Q", content, 40, 0)  # where the table of sections begins,
     struct.pack_into("<3H", content, 58, 0, 0, 0)  # the size of its entries, their number, and which one has their names
-    library.write_bytes(content[:end])
+    # Another file in its place: uv may have linked this one to its cache, and so to other environments.
+    shorter = library.with_name(f"{library.name}.cut")
+    shorter.write_bytes(content[:end])
+    shutil.copymode(library, shorter)
+    shorter.replace(library)
     return len(content) - end
 
 
