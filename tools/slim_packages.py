@@ -1,12 +1,17 @@
 """Takes away from installed packages what no program of ours loads: `python tools/slim_packages.py [site-packages]`.
 
-A third of pyarrow, and what botocore knows of services that we do not call. Part of the Dockerfile. A program that
-needs one of these after all gets an ImportError; `make containers` runs everything on what is left.
+A third of pyarrow, what botocore knows of services that we do not call, and the symbols of libraries for debuggers. Part of the Dockerfile.
+A program that needs one of these after all gets an ImportError; `make containers` runs everything on what is left.
 """
 
 import shutil
+import struct
 import sys
 from pathlib import Path
+
+ELF_64 = b"\x7fELF\x02\x01"
+"""How a library of Linux begins, of 64 bits, the lowest byte of a number first."""
+HEADER_BYTES = 64
 
 UNUSED = (
     # Headers and sources for those who compile against it, and its tests.
@@ -69,7 +74,30 @@ def slim(packages: Path) -> int:
             elif path.is_file():
                 freed += path.stat().st_size
                 path.unlink()
-    return freed
+    return freed + sum(cut(path) for path in packages.rglob("*.so*") if path.is_file() and not path.is_symlink())
+
+
+def cut(library: Path) -> int:
+    """Takes away what is behind all that the loader reads: symbols for debuggers, and the table of sections, which linkers read. Returns
+    how many bytes that were. What programs call by name is in a segment, and stays. A file that is no such library stays as it is.
+    """
+    content = bytearray(library.read_bytes())
+    if not content.startswith(ELF_64) or len(content) < HEADER_BYTES:
+        return 0
+    (first,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    segments = [struct.unpack_from("<8xQ16xQ", content, first + size * number) for number in range(count)]
+    end: int = max(HEADER_BYTES, first + size * count, *(offset + length for offset, length in segments))
+    if end >= len(content):
+        return 0
+    struct.pack_into("<Q", content, 40, 0)  # where the table of sections begins,
+    struct.pack_into("<3H", content, 58, 0, 0, 0)  # the size of its entries, their number, and which one has their names
+    # Another file in its place: uv may have linked this one to its cache, and so to other environments.
+    shorter = library.with_name(f"{library.name}.cut")
+    shorter.write_bytes(content[:end])
+    shutil.copymode(library, shorter)
+    shorter.replace(library)
+    return len(content) - end
 
 
 if __name__ == "__main__":

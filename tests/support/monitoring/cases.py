@@ -100,6 +100,9 @@ WELL: Final[Mapping[str, Values]] = {
     'convergence_job_last_success_timestamp_seconds{service="scheduler",job_name="trigger"}': follows_the_clock(),
     'convergence_job_last_success_timestamp_seconds{service="scheduler",job_name="process-queue"}': follows_the_clock(),
     'convergence_job_last_success_timestamp_seconds{service="auth",job_name="reset-daily-quotas"}': follows_the_clock(),
+    'convergence_job_last_success_timestamp_seconds{service="executor",job_name="check-credentials"}': follows_the_clock(),
+    'convergence_templates{service="executor",state="good"}': steady(6),
+    'convergence_templates{service="executor",state="broken"}': steady(0),
     'convergence_queue_oldest_seconds{service="scheduler"}': steady(120),
     'convergence_run_seconds_count{service="executor",pipeline="gcp-cost-billing",trigger="scheduler",status="COMPLETED"}': rising(10),
     'convergence_run_seconds_count{service="executor",pipeline="gcp-cost-billing",trigger="scheduler",status="FAILED"}': rising(0.1),
@@ -172,6 +175,11 @@ CASES: Final[tuple[Case, ...]] = (
     Case(alert="ConvergenceTriggerStopped", changes=job("trigger", stops=150)),
     Case(alert="ConvergenceProcessQueueStopped", changes=job("process-queue", stops=30)),
     Case(alert="ConvergenceResetStopped", changes=job("reset-daily-quotas", stops=27 * HOUR), span=LONG),
+    Case(alert="ConvergenceCredentialChecksStopped", changes=job("check-credentials", stops=27 * HOUR), span=LONG),
+    Case(
+        alert="ConvergenceTemplateBroken",
+        changes={'convergence_templates{service="executor",state="broken"}': changes_to(0, 1, minutes=15)},
+    ),
     Case(
         alert="ConvergenceQueueWaits",
         changes={'convergence_queue_oldest_seconds{service="scheduler"}': changes_to(120, 1000, minutes=15)},

@@ -27,19 +27,21 @@ from tests.support.monitoring.prometheus import Prometheus
 from tests.support.monitoring.rules import panels, sped_up
 from tests.system.tenants import Suite, Tenant
 
-JOBS: Final = ("trigger", "process-queue", "reset-daily-quotas")
+JOBS: Final = ("trigger", "process-queue", "reset-daily-quotas", "check-credentials")
 JOBS_EVERY: Final = 5.0
 LONGEST: Final = float(os.environ.get("MONITORING_SECONDS", "60"))
 """Seconds of the longest time of a rule; more for a machine that is busy."""
 PATIENCE: Final = 3 * LONGEST
-STOPPED: Final = {"ConvergenceTriggerStopped", "ConvergenceProcessQueueStopped", "ConvergenceResetStopped"}
+STOPPED: Final = {
+    *("ConvergenceTriggerStopped", "ConvergenceProcessQueueStopped", "ConvergenceResetStopped", "ConvergenceCredentialChecksStopped"),
+}
 OF_A_BUSY_MACHINE: Final = frozenset({"ConvergenceEventLoopLags", "ConvergenceCallsSlow"})
 """Their thresholds are real, so they may fire here whenever other programs keep the processors busy."""
 DAY: Final = date(2025, 11, 17)
 
 
 class Jobs:
-    """Calls the three jobs every few seconds, as Cloud Scheduler does, until it is stopped."""
+    """Calls the jobs every few seconds, as Cloud Scheduler does, until it is stopped."""
 
     def __init__(self, suite: Suite) -> None:
         self._suite, self._stop = suite, threading.Event()

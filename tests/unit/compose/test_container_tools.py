@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 from services.platform.settings import REPOSITORY
 from services.probe import probe
@@ -16,7 +17,7 @@ from tests.support.yaml_text import parsed
 from tools.containers.container_engine import COMPOSE_FILE
 from tools.containers.podman import batches, without_start_interval
 from tools.licences import IMAGES, packages
-from tools.slim_packages import slim
+from tools.slim_packages import ELF_64, cut, slim
 
 COMPOSE = parsed(COMPOSE_FILE.read_text())
 OURS = {"convergence", "services", "gateway"}
@@ -75,6 +76,34 @@ def test_slimming_takes_away_what_is_listed_and_keeps_what_we_call(tmp_path: Pat
         path.write_text("12345")
     assert slim(tmp_path) == 5 * len(gone)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_a_library_is_loaded_without_what_only_debuggers_read(tmp_path: Path) -> None:
+    """Every function is there, a second time there is nothing left to take away, and what the file was linked to stays as it is."""
+    before, copied, linked = Path(yaml._yaml.__file__), tmp_path / "library.so", tmp_path / "linked.so"
+    copied.write_bytes(before.read_bytes())
+    cut(copied)
+    shortest = copied.read_bytes()
+    copied.write_bytes(shortest + bytes(10_000))  # as symbols stand, behind all segments
+    linked.hardlink_to(copied)
+    assert cut(copied) == 10_000
+    assert cut(copied) == 0
+    assert copied.read_bytes() == shortest
+    assert linked.stat().st_size == len(shortest) + 10_000
+    program = (
+        "import sys, importlib.util as u; spec = u.spec_from_file_location('yaml._yaml', sys.argv[1]); one = u.module_from_spec(spec); "
+        "spec.loader.exec_module(one); print(sorted(dir(one)), one.get_version(), one.CParser('a: [1]').get_token().__class__)"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True, capture_output=True, text=True).stdout
+        for path in (copied, before)
+    ]
+    assert said[0] == said[1]
+
+    for odd in (b"", b"not a library", ELF_64, before.read_bytes()[:63]):
+        copied.write_bytes(odd)
+        assert cut(copied) == 0
+        assert copied.read_bytes() == odd
 
 
 def test_the_gateway_needs_no_package_that_its_image_lacks() -> None:
