@@ -30,6 +30,7 @@ from localcloud.bigquery import (
     columns,
     commits,
     created,
+    expired_results,
     http,
     job_records,
     modified,
@@ -105,7 +106,7 @@ def main() -> None:
     collect_seldom()
     storage_server, _ = server.start(options.host, options.storage_port)
     try:
-        with job_records.writing():
+        with job_records.writing(), expired_results.dropping():
             served = locations.AskedLocation(http.application(options.google_sts))
             uvicorn.run(served, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     finally:

@@ -10,6 +10,7 @@ Upstream would have to hand the relation from `tables.write` to `results.materia
 result with a column `rowid` it reads in the order of that column, not of the query's.)
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ import duckdb
 from local_bigquery.catalog import metadata, tabledata, tables
 from local_bigquery.engine import database, results, types
 
+from localcloud.bigquery import expired_results
 from localcloud.bigquery.sql import shapes
 from localcloud.bigquery.sql.shapes import Shape
 from localcloud.bigquery.version import require_known_version
@@ -75,6 +77,7 @@ def install() -> None:
 def reset() -> None:
     """Clears everything, for another database in the same process."""
     _written.clear()
+    expired_results.ages.reset()
 
 
 def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: Reference, config: Any, *args: Any, **named: Any) -> bool:
@@ -82,7 +85,10 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
     is_special = config.destinationTable is not None or any(getattr(config, name, None) for name in SPECIAL)
     if reference[1] != tables.RESULTS or is_special or config.createDisposition == "CREATE_NEVER":
         _written.pop(reference, None)
-        return _write(cursor, query, params, reference, config, *args, **named)
+        made = _write(cursor, query, params, reference, config, *args, **named)
+        if reference[1] == tables.RESULTS:
+            expired_results.ages.note_written(reference, time.time())
+        return made
     shape = _shape(cursor, query, params)
     bound, name = Bound(cursor, query, shape), tables.name(*reference)
     if by_script := bool(named.get("isolated")):
@@ -94,6 +100,7 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
         results.materialise(bound, query, name, params, False, None)  # noqa: FBT003
         ((rows,),) = cursor.fetchall()
     _written[reference] = Written(rows=rows, shape=shape, by_script=by_script)
+    expired_results.ages.note_written(reference, time.time())
     if len(_written) > KNOWN:
         _written.pop(next(iter(_written)), None)
     return True
@@ -136,6 +143,8 @@ def list_rows(project: str, dataset: str, table: str, *how: Any) -> tuple[result
         # Deleted by now.
         return _list_rows(*reference, *how)
     end = start + len(found)
+    if end >= written.rows:
+        expired_results.ages.note_read(reference, time.time())
     page = results.Page([row for (row,) in found], written.rows, str(end) if end < written.rows else None)
     return page, [types.field(column, kind) for column, kind in columns]
 

@@ -25,6 +25,7 @@ GROUPS: dict[str, str] = {
     "tests/integration/localcloud/test_emulators.py": "emulators",
     "tests/integration/localcloud/test_sample.py": "emulators",
     "tests/integration/localcloud/test_bigquery_tables.py": "emulators",
+    "tests/integration/localcloud/test_bigquery_streams.py": "emulators",
 }
 """The beginning of a node id to its group, the most expensive first: started last, it would keep one worker busy while the other idles. Of
 two that fit, the one that stands first counts. `files` are of S3 and Blob Storage, which have emulators of their own.

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, commits, job_records, partitions, resources, version
+from localcloud.bigquery import catalog, columns, commits, expired_results, job_records, partitions, resources, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import EXTENSIONS, use_home
 from localcloud.bigquery.engine import files
@@ -533,6 +534,42 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
     assert emulator.job("script_job_job1_1")["statistics"]["query"]["statementType"] == "SELECT"
+
+
+def test_old_results_are_dropped_and_their_room_is_used_again(environment: pytest.MonkeyPatch) -> None:
+    """Those that were read to their end after an hour, the others after a day; also those of an earlier process."""
+    install(environment)
+    emulator, hour, day = Emulator(), expired_results.READ_SECONDS, expired_results.KEPT_SECONDS
+    columns_, now = ", ".join(f"'text' AS c{number}" for number in range(10)), time.time()
+
+    def used() -> int:
+        database.execute("CHECKPOINT emulator")
+        ((blocks,),) = database.fetch("SELECT used_blocks FROM pragma_database_size() WHERE database_name = 'emulator'")
+        return int(blocks)
+
+    def rows_of(number: int) -> Any:
+        page = emulator.call(lambda: json.loads(jobs_api.get_query_results(PROJECT, f"job{number}", 9, None, 0, 60_000, True).body))
+        return page.get("rows", page)
+
+    before = used()
+    for number in range(1, 41):
+        emulator.answer(f"SELECT {columns_}, n FROM UNNEST([1, 2, 3]) AS n", "control", **({"maxResults": 1} if number > 30 else {}))
+    grown = used()
+    assert expired_results.drop_old(now + hour - 1) == 0
+    assert len(rows_of(1)) == 3
+
+    assert expired_results.drop_old(time.time() + hour) == 30
+    assert "error" in rows_of(2)
+    assert used() - before < (grown - before) / 2
+
+    # As another process finds them.
+    job_records.write_down()
+    expired_results.ages.reset()
+    expired_results.note_earlier()
+    assert expired_results.drop_old(time.time() + day - 60) == 0
+    assert len(rows_of(40)) == 3
+    assert expired_results.drop_old(time.time() + day) == 10
+    assert database.fetch("SELECT 1 FROM duckdb_tables() WHERE schema_name = '_results'") == []
 
 
 def test_the_data_of_an_earlier_version_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
