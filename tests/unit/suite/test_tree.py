@@ -10,7 +10,7 @@ import pytest
 from services.platform.settings import REPOSITORY
 
 PARTS = [
-    *(path for path in sorted((REPOSITORY / "services").iterdir()) if path.is_dir()),
+    *(path for path in sorted((REPOSITORY / "services").iterdir()) if path.is_dir() and path.name != "__pycache__"),
     *(REPOSITORY / name for name in ("localcloud", "client", "console", "tools")),
 ]
 """Each has names of its own: a class is called as nothing else in it is."""
