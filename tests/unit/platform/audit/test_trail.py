@@ -69,8 +69,12 @@ class Keys(ApiKeyServiceServicer):
 
 
 class Runs(PipelineServiceServicer):
+    def __init__(self) -> None:
+        self.is_slow = asyncio.Event()
+
     async def CancelRun(self, request: CancelRunRequest, context: Any) -> Run:
         if request.pipeline_logging_id == "slow":
+            self.is_slow.set()
             await asyncio.Event().wait()
         if request.pipeline_logging_id == "down":
             raise Unavailable("BIGQUERY_UNAVAILABLE", "No.")
@@ -83,10 +87,11 @@ class Runs(PipelineServiceServicer):
 
 
 # Servicers have what is called here, and no more.
+RUNS = Runs()  # type: ignore[abstract]
 SERVED = [
     Served(name="convergence.auth.v1.ApiKeyService", add=add_ApiKeyServiceServicer_to_server, servicer=Keys()),  # type: ignore[abstract]
     Served(name="convergence.auth.v1.LedgerService", add=add_LedgerServiceServicer_to_server, servicer=LedgerServiceServicer()),  # type: ignore[abstract]
-    Served(name="convergence.executor.v1.PipelineService", add=add_PipelineServiceServicer_to_server, servicer=Runs()),  # type: ignore[abstract]
+    Served(name="convergence.executor.v1.PipelineService", add=add_PipelineServiceServicer_to_server, servicer=RUNS),
 ]
 
 
@@ -251,8 +256,10 @@ async def test_what_may_have_been_done_is_an_entry(server: Server, run: str, rea
 
 
 async def test_a_caller_that_goes_away_leaves_an_entry(server: Server) -> None:
+    RUNS.is_slow.clear()
     call = server.runs.CancelRun(CancelRunRequest(tenant_id="acme_corp", pipeline_logging_id="slow"), metadata=headers())
-    asyncio.get_running_loop().call_later(0.3, call.cancel)
+    await RUNS.is_slow.wait()
+    call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     async with asyncio.timeout(5):
