@@ -123,8 +123,8 @@ UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND ap
 -- name: read_usage
 -- Reads only. The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is
 -- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result. As in
--- `reserve`, the row of the next day counts once it is open. Which
--- reservations the row holds is read for `services/auth/usage/own_changes.py`.
+-- `reserve`, the row of the next day counts once it is open. Which reservations the row holds is read for
+-- `services/auth/usage/own_changes.py`.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: today DATE
@@ -168,11 +168,11 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY q.tenant_id ORDER BY q.usage_date DESC) 
 -- name: open_day
 -- Creates today's missing rows and opens them. An INSERT conflicts with nothing, so the transaction also updates a row that every other
 -- creator of the same tenant's row updates: of two at once, one is cancelled, retried, and then finds the row. The transaction only appends
--- to the ledger, so other changes of the ledger never cancel it. Then one
--- plain UPDATE opens the row: it starts with the units of the month, if the row before it is of the same month, and moves the live runs from
--- the tenant's past rows. It also changes the row before, whatever that holds: a `reserve` of that day at the same moment changes it, too, so
--- one comes after the other, and the reservation is either counted and moved, or finds this row open and is granted here. In the same way a
--- run that is settled at the same moment does not become live again. A replay finds the row, and moves what is left to move.
+-- to the ledger, so other changes of the ledger never cancel it. Then one plain UPDATE opens the row: it starts with the units of the month,
+-- if the row before it is of the same month, and with the live runs of the tenant's past rows. It also changes the row before, whatever that
+-- holds: a `reserve` of that day at the same moment changes it, too, so one comes after the other, and the reservation is either counted and
+-- moved, or finds this row open and is granted here. In the same way a run that is settled at the same moment does not become live again. A
+-- replay finds the row, and moves what is left to move. (The INSERT writes the month's units, too, for releases that open a row without them.)
 -- param: tenant_ids ARRAY<STRING>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -253,9 +253,8 @@ WHERE q.tenant_id = g.tenant_id
 -- name: reset_day
 -- Flow 3C. Creates today's missing rows as open_day does, in an equally short transaction; a tenant that is no longer ACTIVE gets one only
 -- if it has live runs. The rest are plain statements, which wait for other writers of the ledger and are cancelled by none. One UPDATE
--- opens today's rows as open_day does, moves what past rows still hold into them,
--- and zeroes the past: an id in a past row has not been settled, because settling removes it from every row, so no settled run becomes live
--- again. It changes only rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows
+-- opens today's rows as open_day does, moves what past rows still hold into them, and zeroes the past: an id in a past row has not been
+-- settled, because settling removes it from every row, so no settled run becomes live again. It changes only rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows
 -- from before @oldest_day are deleted. A replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day
 -- as updated, because all are zero; deleted rows are reported by the call that deleted them.
 -- param: today DATE
