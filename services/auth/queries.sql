@@ -251,12 +251,13 @@ WHERE q.tenant_id = g.tenant_id
   )
 
 -- name: reset_day
--- Flow 3C. Creates today's missing rows as open_day does, in an equally short transaction; a tenant that is no longer ACTIVE gets one only
--- if it has live runs. The rest are plain statements, which wait for other writers of the ledger and are cancelled by none. One UPDATE
--- opens today's rows as open_day does, moves what past rows still hold into them, and zeroes the past: an id in a past row has not been
--- settled, because settling removes it from every row, so no settled run becomes live again. It changes only rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows
--- from before @oldest_day are deleted. A replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day
--- as updated, because all are zero; deleted rows are reported by the call that deleted them.
+-- Flow 3C. Creates today's missing rows as open_day does, in an equally short transaction; a tenant that is no longer ACTIVE gets one
+-- only if it has live runs. The rest are plain statements, which wait for other writers of the ledger and are cancelled by none. One
+-- UPDATE opens today's rows as open_day does, moves what past rows still hold into them, and zeroes the past: an id in a past row has
+-- not been settled, because settling removes it from every row, so no settled run becomes live again. It changes only rows that are not
+-- zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows from before @oldest_day are deleted. A
+-- replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day as updated, because all are
+-- zero; deleted rows are reported by the call that deleted them.
 -- param: today DATE
 -- param: now TIMESTAMP
 -- param: oldest_day DATE
