@@ -5,23 +5,25 @@ Each side runs in a process of its own, to measure its own peak memory. Both rea
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from benchmarks.place import emulators
+from benchmarks.place import REPOSITORY
 from localcloud.processes.environment import emulator_environment
+from localcloud.settings import LocalSettings
+from localcloud.stack import Stack
 
 DAY = "2025-11-17"
 SOURCE = "p-bulk.exports.gcp_billing_export_resource_v1_01AB2C_3D4E5F_6A7B8C"
 ROWS = 1_000_000
-PUBLISHING = ("extract", "checks", "publish")
-"""The steps before the day is visible. Those of FOCUS follow."""
 _EXPORT = f"""
 CREATE TABLE `{SOURCE}` AS
 SELECT
@@ -43,6 +45,16 @@ FROM UNNEST(GENERATE_ARRAY(1, @rows)) AS i
 """  # noqa: S608 - made of the constants above
 
 
+SIDES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
+    "moved": ("bulk_bare", {}),
+    "overlapped": ("bulk_bare", {"overlap": True}),
+    "same": ("bulk_bare", {"overlap": True, "publish": True}),
+    "suite": ("bulk_suite", {"focus": False}),
+    "whole": ("bulk_suite", {}),
+}
+"""What is run, and with what, by the names of `report`."""
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description="A large day, against a bare script.")
@@ -50,58 +62,87 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="each side's best one counts (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("BULK.md"), help="the report (%(default)s)")
     options = parser.parse_args()
-    with emulators() as local:
-        host = emulator_environment(local)
-        given = {
-            "project": local.project,
-            "bigquery_emulator_host": host["BIGQUERY_EMULATOR_HOST"],
-            "bigquery_storage_emulator_host": host["BIGQUERY_STORAGE_EMULATOR_HOST"],
-            "source": SOURCE,
-            "day": DAY,
-        }
-        _make(given["bigquery_emulator_host"], local.project, options.rows)
-        sides: dict[str, tuple[str, Mapping[str, object]]] = {
-            "bare": ("bulk_bare", given),
-            "overlapped": ("bulk_bare", {**given, "overlap": True}),
-            "suite": ("bulk_suite", given),
-        }
-        rounds = [{side: _side(*what) for side, what in sides.items()} for _ in range(options.rounds)]
-    best = {side: min((one[side] for one in rounds), key=lambda one: float(one["seconds"])) for side in sides}
-    text = report(options.rows, **best)
+    loads = [os.getloadavg()[0]]
+    with tempfile.TemporaryDirectory(prefix="convergence-bench-") as state:
+        local = LocalSettings.on_free_ports(Path(state) / "state", cache_dir=REPOSITORY / ".cache", cloud_scheduler=False)
+        with Stack(local, only=("bigquery",), auto_restart=False) as stack:
+            host, emulator = emulator_environment(local), stack.pid("bigquery")
+            given: dict[str, Any] = {
+                "project": local.project,
+                "bigquery_emulator_host": host["BIGQUERY_EMULATOR_HOST"],
+                "bigquery_storage_emulator_host": host["BIGQUERY_STORAGE_EMULATOR_HOST"],
+                "source": SOURCE,
+                "day": DAY,
+                "emulator": emulator,
+            }
+            _make(given["bigquery_emulator_host"], local.project, options.rows)
+            rounds = list[Mapping[str, Mapping[str, Any]]]()
+            for number in range(options.rounds):
+                one = dict[str, Mapping[str, Any]]()
+                for side, (module, how) in SIDES.items():
+                    one[side] = _side(module, {**given, **how, "dataset": f"bulk_{side}_{number}"})
+                    loads.append(os.getloadavg()[0])
+                rounds.append(one)
+    text = report(options.rows, loads, **{side: min((one[side] for one in rounds), key=_cpu) for side in SIDES})
     options.output.write_text(text)
     print(text)
 
 
-def report(rows: int, *, bare: Mapping[str, Any], overlapped: Mapping[str, Any], suite: Mapping[str, Any]) -> str:
-    """The comparison, as Markdown."""
+def report(  # noqa: PLR0913 - the sides
+    rows: int,
+    loads: Sequence[float],
+    *,
+    moved: Mapping[str, Any],
+    overlapped: Mapping[str, Any],
+    same: Mapping[str, Any],
+    suite: Mapping[str, Any],
+    whole: Mapping[str, Any],
+) -> str:
+    """The comparison, as Markdown. `loads`: of the machine, before each measurement and at the end."""
 
-    def line(what: str, seconds: float, memory: str = "") -> str:
-        ratios = " | ".join(f"{side['seconds'] / seconds:.2f}" for side in (bare, overlapped))
-        return f"| {what} | {rows / seconds:,.0f} | {ratios} | {memory} |"
+    def line(what: str, side: Mapping[str, Any]) -> str:
+        cells = (
+            f"{rows / side['seconds']:,.0f}",
+            f"{side['own_cpu']:.1f}",
+            f"{side['emulator_cpu']:.1f}",
+            f"{same['seconds'] / side['seconds']:.2f}",
+            f"{_cpu(same) / _cpu(side):.2f}",
+            f"{side['peak_mb']:,.0f}",
+        )
+        return f"| {what} | {' | '.join(cells)} |"
 
-    published = sum(suite["steps"][name] for name in PUBLISHING)
     table = "\n".join(
         [
-            line("bare script: read, Parquet, load", bare["seconds"], f"{bare['peak_mb']:,.0f}"),
-            line("the same, writing while it reads", overlapped["seconds"], f"{overlapped['peak_mb']:,.0f}"),
-            line("gcp/cost/billing, until billing_cost_daily has the day", published),
-            *(line(f"... of it {name}", suite["steps"][name]) for name in PUBLISHING),
-            line("gcp/cost/billing, whole run, FOCUS included", suite["seconds"], f"{suite['peak_mb']:,.0f}"),
+            line("bare script: read, Parquet, load", moved),
+            line("the same, writing while it reads", overlapped),
+            line("... and the checks, and the publish in a transaction", same),
+            line("gcp/cost/billing without FOCUS", suite),
+            line("gcp/cost/billing", whole),
         ]
     )
+    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in suite["steps"].items())
     return f"""# A day of {rows:,} rows
 
-One run of gcp/cost/billing, against a bare script that does the same Storage Read -> Parquet -> load job and nothing else: no checks, no
-publishing, no FOCUS. Same emulator, same table, one after the other, each in its own process; of each the best round.
+One run of gcp/cost/billing, against bare scripts over the same emulator and the same table, one after the other, each in its own process
+and into tables of its own. The third script does the same work until `billing_cost_daily` has the day: it reads, loads, checks by one
+SELECT, and replaces the day in one transaction ([bulk_same_work.py](bulk_same_work.py)). It does without the run's fence, the ledger of
+days, what moved, and FOCUS. The ratios are against it, above 1 where less is needed than by it. Of each the round with the least CPU.
 
-| what | rows a second | times the bare script's | times the overlapped one's | peak memory, MB |
-|---|--:|--:|--:|--:|
+| what | rows a second | CPU seconds, own | emulator's | times the same work's speed | its CPU | peak memory, MB |
+|---|--:|--:|--:|--:|--:|--:|
 {table}
 
-Rows and sums of cost and credits published: {suite["published"]}.
+Seconds of the steps without FOCUS: {steps}. Published, with the sums of cost and credits: {suite["published"]}.
+
+The machine: {os.cpu_count()} cores, its load {min(loads):.1f} to {max(loads):.1f} before each measurement and at the end. On a busy
+machine the CPU says more than the speed.
 
 Again: `make bench-bulk`.
 """
+
+
+def _cpu(side: Mapping[str, Any]) -> float:
+    return float(side["own_cpu"] + side["emulator_cpu"])
 
 
 def _make(host: str, project: str, rows: int) -> None:
@@ -111,11 +152,11 @@ def _make(host: str, project: str, rows: int) -> None:
         client.query_and_wait(_EXPORT, job_config=config)
 
 
-def _side(name: str, given: Mapping[str, object]) -> dict[str, Any]:
+def _side(name: str, given: Mapping[str, object]) -> Mapping[str, Any]:
     """What a side has measured: its last line."""
     answer = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", json.dumps(given)], check=True, stdout=subprocess.PIPE, text=True)
     measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    print(f"{name}: {measured}", flush=True)
+    print(f"{given['dataset']}: {measured}", flush=True)
     return measured
 
 

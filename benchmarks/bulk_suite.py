@@ -1,10 +1,11 @@
 """The executor's side: one run of gcp/cost/billing with the executor's parts, without the other services. Prints its measurements as
-JSON.
+JSON. With `"focus": false` the template is without its last steps, which derive FOCUS.
 """
 
 import asyncio
 import json
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ import pyarrow as pa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from benchmarks.runs.processes import cpu_seconds
 from services.clouds.gcp.identity import GcpCredentials
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.metering.meter import StepMeter
@@ -43,7 +45,8 @@ from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.settings import ServiceSettings
 
-TENANT = "bulk"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+_FOCUS = "  # FOCUS never lags"
 _PUBLISHED = """
 SELECT COUNT(*) AS published, ROUND(SUM(b.cost), 6) AS cost, ROUND(SUM(b.credits_total), 6) AS credits FROM billing_cost_daily AS b
 """
@@ -71,14 +74,29 @@ class NoNotifications:
         return False
 
 
-async def measure(given: dict[str, str]) -> dict[str, Any]:
+async def measure(given: dict[str, Any]) -> dict[str, Any]:
     """One run."""
+    with tempfile.TemporaryDirectory() as folder:
+        return await _measured(given, _configs(Path(folder) / "configs", focus=given.get("focus", True)))
+
+
+def _configs(copy: Path, *, focus: bool) -> Path:
+    shutil.copytree(CONFIGS, copy)
+    if not focus:
+        template = copy / "gcp" / "cost" / "billing.yml"
+        text = template.read_text()
+        template.write_text(text[: text.index(_FOCUS)])
+    return copy
+
+
+async def _measured(given: dict[str, Any], configs: Path) -> dict[str, Any]:
     names = ("project", "bigquery_emulator_host", "bigquery_storage_emulator_host")
-    settings = ServiceSettings.model_validate({name: given[name] for name in names} | {"control_dataset": "bulk_control"})
+    values = {name: given[name] for name in names} | {"control_dataset": "bulk_control", "configs_dir": configs}
+    settings = ServiceSettings.model_validate(values)
     clock = SystemClock()
     pa.set_memory_pool(pa.system_memory_pool())  # as the executor's service does
     async with BigQuery(settings, service="bench") as bq, Workers(1) as workers:
-        dataset = bq.tenant(TENANT)
+        dataset = bq.tenant(given["dataset"])
         await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout))
         for table in load_tables(settings.configs_dir / "bigquery" / "tenant").values():
             await bq.query(table.create, {}, dataset=dataset)
@@ -96,35 +114,43 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 spool=SpoolRoom(Path(spool)),
                 publish_locks=KeyedLocks(),
             )
-            job = _job(settings, given["day"])
+            job = _job(settings, given)
             await store.insert_run(job.run, seconds=10)
-            began = time.monotonic()
+            began, cpu, emulator = time.monotonic(), time.process_time(), cpu_seconds(given["emulator"])
             outcome = await execute(job, tools)
-            took = time.monotonic() - began
+            took, own_cpu = time.monotonic() - began, time.process_time() - cpu
+            emulator_cpu = cpu_seconds(given["emulator"]) - emulator
             await tools.staging.dropped()
         if outcome.status is not RunStatus.COMPLETED:
             raise RuntimeError(outcome.error_message)
-        logs = await store.list_step_logs(TENANT, job.run.pipeline_logging_id)
+        logs = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
         [published] = (await bq.query(make_block("published", _PUBLISHED, {}), {}, dataset=dataset)).rows
     steps = {log.step_id: log.duration_ms / 1000 for log in logs if log.duration_ms is not None}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": took, "peak_mb": peak, "steps": steps, "published": "{published:,} rows, {cost} and {credits}".format(**published)}
+    return {
+        "seconds": took,
+        "own_cpu": own_cpu,
+        "emulator_cpu": emulator_cpu,
+        "peak_mb": peak,
+        "steps": steps,
+        "published": "{published:,} rows, {cost} and {credits}".format(**published),
+    }
 
 
-def _job(settings: ServiceSettings, day: str) -> PreparedRun:
+def _job(settings: ServiceSettings, given: dict[str, Any]) -> PreparedRun:
     template = load_catalog(settings.configs_dir, STEP_TYPES).templates[PipelineName(provider="gcp", domain="cost", template="billing")]
     now = datetime.now(UTC)
-    parameters = template.values_of({"date": day}, now=now)
+    parameters = template.values_of({"date": given["day"]}, now=now)
     run = Run(
         pipeline_logging_id=str(uuid.uuid4()),
-        tenant_id=TENANT,
-        pipeline_id=template.name.pipeline_id(TENANT),
+        tenant_id=given["dataset"],
+        pipeline_id=template.name.pipeline_id(given["dataset"]),
         parameters=to_json(parameters),
         started_at=now,
         deadline_at=now + timedelta(hours=1),
         claimed_by=str(uuid.uuid4()),
     )
-    return PreparedRun(run=run, template=template, given={"date": day}, values=parameters, period=template.period_of(parameters))
+    return PreparedRun(run=run, template=template, given={"date": given["day"]}, values=parameters, period=template.period_of(parameters))
 
 
 if __name__ == "__main__":

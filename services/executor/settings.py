@@ -23,7 +23,7 @@ class ExecutorSettings(ServiceSettings):
     """Directory for unnamed temporary files while exports are read; a tenant's take half of its room at most."""
     step_log_days: RunDays = FOR_EVER
     """How long the logs of ended runs' steps are kept; 0: as long as the runs."""
-    read_streams: int = Field(default=8, ge=1, le=64)
+    read_streams: int = Field(default=4, ge=1, le=64)
     """How many streams of one of BigQuery's read sessions are read at once; fewer while their batches would take more than 64 MiB."""
     read_max_rows: int = Field(default=100_000_000, ge=1)
     """The most rows of a tenant's BigQuery exports that one run reads."""

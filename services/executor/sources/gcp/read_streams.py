@@ -12,8 +12,10 @@ from services.executor.metering.meter import Reading
 from services.executor.sources.overlap import merged
 from services.platform.tracing import calls, failures, tracer
 
-READ_STREAMS: Final = 8
-"""The streams of a session that are read at once unless a setting says otherwise."""
+READ_STREAMS: Final = 4
+"""The streams of a session that are read at once unless a setting says otherwise. Each takes some 40 MB, whatever its batches: gRPC
+receives ahead of its reader. One core flattens some 120 MB a second, so that more streams mostly wait for it.
+"""
 AHEAD_BYTES: Final = 64 * 2**20
 """About how much memory batches may take that were read and wait to be flattened. BigQuery's batches have some MB at most."""
 
