@@ -124,7 +124,7 @@ class BigQuery:
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             sent.add(job_id)
-            note_again(config, is_again=len(sent) > 1)
+            note_again(config, block, params, is_again=len(sent) > 1)
             count_statement(block, params)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "job_id": job_id, "location": location, "timeout": timeout}

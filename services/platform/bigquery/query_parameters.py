@@ -26,16 +26,20 @@ def query_config(block: Block, params: Mapping[str, object], dataset: str, label
         raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
     return QueryJobConfig(
         default_dataset=dataset,
-        query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
+        query_parameters=_parameters(block, params),
         labels={**labels, "statement": block.name, **trace_label()},
     )
 
 
-def note_again(config: QueryJobConfig, *, is_again: bool) -> None:
-    """Sets the parameter `AGAIN` of a job that follows another one, if its block declares it."""
-    if is_again:
-        again = to_parameter(AGAIN, "BOOL", value=True)
-        config.query_parameters = [again if one.name == AGAIN else one for one in config.query_parameters]
+def note_again(config: QueryJobConfig, block: Block, params: Mapping[str, object], *, is_again: bool) -> None:
+    """Sets the parameter `AGAIN` of a job of the block that follows another one, if the block declares it."""
+    if is_again and AGAIN in block.params:
+        # From the values, not from the configuration, of which Google's library reads no empty array of structs.
+        config.query_parameters = _parameters(block, {**params, AGAIN: True})
+
+
+def _parameters(block: Block, params: Mapping[str, object]) -> list[Parameter]:
+    return [to_parameter(name, kind, params[name]) for name, kind in block.params.items()]
 
 
 def to_parameter(name: str | None, kind: str, value: Any) -> Parameter:

@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from convergence.cli.app import DEBUG
 from convergence.client import Profile, errors
 from convergence.client.connection import ENVIRONMENT, Connection, resolve
 from convergence.client.profiles import Profiles, profiles_path, read_profiles
@@ -167,4 +168,4 @@ def test_no_file_is_no_profile(tmp_path: Path) -> None:
 
 
 def test_a_caller_s_keys_do_not_reach_the_services_of_a_local_stack() -> None:
-    assert {*ENVIRONMENT.values(), "CONVERGENCE_PROFILE"} == FOR_CLIENTS
+    assert {*ENVIRONMENT.values(), "CONVERGENCE_PROFILE", DEBUG} == FOR_CLIENTS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.platform.bigquery.query_parameters import struct_fields, to_parameter
+from services.platform.bigquery.query_parameters import AGAIN, note_again, query_config, struct_fields, to_parameter
 from services.platform.bigquery.sql import make_block, parse_blocks
 
 TEXT = """-- What this file is.
@@ -114,3 +114,19 @@ def test_parameters_carry_the_declared_types() -> None:
 def test_a_value_that_does_not_fit_is_refused() -> None:
     with pytest.raises(TypeError):
         to_parameter("ids", "ARRAY<STRING>", "abc")
+
+
+@pytest.mark.parametrize("days", [[], [{"day": "2026-01-01", "rows": 2}]])
+def test_a_job_that_follows_another_one_differs_in_one_parameter(days: list[object]) -> None:
+    """Also with an empty array of structs, which Google's library does not read from a configuration."""
+    block = make_block("publish", "SELECT 1", {"days": "ARRAY<STRUCT<day STRING, rows INT64>>", AGAIN: "BOOL"})
+    params = {"days": days, AGAIN: False}
+    first, second = (query_config(block, params, "p.d", {}) for _ in range(2))
+    note_again(first, block, params, is_again=False)
+    note_again(second, block, params, is_again=True)
+
+    def sent(config: object) -> dict[str, object]:
+        return {one["name"]: one for one in config.to_api_repr()["query"]["queryParameters"]}  # type: ignore[attr-defined]
+
+    assert [sent(one)[AGAIN]["parameterValue"]["value"] for one in (first, second)] == ["false", "true"]  # type: ignore[index]
+    assert sent(first)["days"] == sent(second)["days"]
