@@ -112,8 +112,11 @@ class FakeBigQuery:
 
 
 def _resource(job: FakeJob) -> dict[str, Any]:
-    status: dict[str, Any] = {"state": "RUNNING" if job.ending == "never" else "DONE"}
-    if job.ending not in {"ok", "empty", "never"}:
+    is_stopped = job.ending == "never" and job.cancelled.is_set()
+    status: dict[str, Any] = {"state": "RUNNING" if job.ending == "never" and not is_stopped else "DONE"}
+    if is_stopped:
+        status["errorResult"] = {"reason": "stopped", "message": "Job execution was cancelled: User requested cancellation"}
+    elif job.ending not in {"ok", "empty", "never"}:
         status["errorResult"] = {"reason": job.ending, "message": TEXTS.get(job.ending, job.ending)}
     configuration = job.resource.get("configuration", {"query": {"query": "SELECT 1"}})
     return {**job.resource, "configuration": configuration, "status": status, "statistics": {}}
