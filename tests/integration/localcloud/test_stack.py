@@ -150,7 +150,10 @@ def test_a_part_outlives_the_thread_that_asked_for_it(stack: Stack) -> None:
 
 def test_a_paused_part_does_nothing_and_is_stopped_all_the_same(stack: Stack, tmp_path: Path) -> None:
     beat = tmp_path / "beat"
-    stack.add(shell("beating", f"while :; do echo >> {beat}; sleep 0.02; done", ready=lambda: None if beat.exists() else "no beat"))
+    # One process: a shell that is stopped while it starts another one waits in state D, for a child that is stopped, too.
+    beats = f"import time\nwhile True:\n    open({str(beat)!r}, 'a').write('.')\n    time.sleep(0.02)"
+    command = (sys.executable, "-c", beats)
+    stack.add(Process(name="beating", command=command, ready=lambda: None if beat.exists() else "no beat"))
     state = Path(f"/proc/{stack.pid('beating')}/stat")
 
     stack.pause("beating")
