@@ -111,6 +111,12 @@ local TOO_LARGE = {
   said = "eceived message larger than max",
   body = '{"code":3,"message":"The body is too large: as a message it is more than 1 MiB.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"BODY_TOO_LARGE","domain":"convergence"}',
 }
+-- gRPC's own answer to calls that reach a service in the moment in which it stops. A caller that has gone sees no answer at all.
+local STOPPED = {
+  said = "499",
+  status = "503",
+  body = '{"code":14,"message":"The service stopped before it answered. What was asked for may have been done. Try again in a moment.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"SERVICE_UNAVAILABLE","domain":"convergence"}',
+}
 local REASONS = {["500"] = "INTERNAL", ["503"] = "SERVICE_UNAVAILABLE", ["504"] = "SERVICE_TIMEOUT"}
 local NO_DETAILS = '"details":%[%]}$'
 
@@ -123,6 +129,8 @@ local function complete(handle, status)
   if status == "429" and text:find(TOO_LARGE.said, 1, true) then
     headers:replace(":status", TOO_LARGE.status)
     text = TOO_LARGE.body
+  elseif status == STOPPED.said then
+    text = STOPPED.body
   elseif REASONS[status] then
     text = text:gsub(NO_DETAILS, '"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. REASONS[status] .. '","domain":"convergence"}')
   else
@@ -177,7 +185,8 @@ function envoy_on_response(handle)
   -- For gRPC clients, which services cannot tell from REST ones.
   headers:remove("grpc-retry-pushback-ms")
   local status = headers:get(":status")
-  if status == "503" and not headers:get("retry-after") then headers:add("retry-after", RETRY_AFTER) end
+  if status == STOPPED.said then headers:replace(":status", STOPPED.status) end
+  if headers:get(":status") == "503" and not headers:get("retry-after") then headers:add("retry-after", RETRY_AFTER) end
   local ours = handle:streamInfo():dynamicMetadata():get("convergence")
   if ours and ours.head then
     -- Its length stays said, as HTTP has it.
@@ -188,7 +197,7 @@ function envoy_on_response(handle)
     elseif not is_whole then
       for chunk in handle:bodyChunks() do chunk:setBytes("") end
     end
-  elseif status == "429" or REASONS[status] then
+  elseif status == "429" or status == STOPPED.said or REASONS[status] then
     complete(handle, status)
   end
 end

@@ -78,6 +78,23 @@ async def test_a_service_that_passes_on_unavailable_stays_in(all_up: tuple[Gatew
     assert (await gateway.call("GET", QUOTA)).status_code == 200
 
 
+async def test_a_call_that_a_service_drops_as_it_stops_may_be_made_again(all_up: tuple[Gateway, dict[str, Upstream]]) -> None:
+    """gRPC answers CANCELLED, which is 499 over REST: that the client has gone."""
+    gateway, upstreams = all_up
+
+    async def stopping(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+        await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
+        raise AssertionError
+
+    upstreams["auth"].answer = stopping
+    answer = await gateway.call("GET", QUOTA)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, 14, "2")
+    assert "may have been done" in answer.json()["message"]
+    details = {one["@type"].rpartition(".")[2]: one for one in answer.json()["details"]}
+    assert details["ErrorInfo"]["reason"] == "SERVICE_UNAVAILABLE"
+    assert details["RequestInfo"]["request_id"] == answer.headers["x-request-id"]
+
+
 async def test_the_services_certificate_must_name_it(all_up: tuple[Gateway, dict[str, Upstream]]) -> None:
     """Another service of the suite cannot stand in for auth, though the same authority signed for it."""
     gateway, upstreams = all_up
