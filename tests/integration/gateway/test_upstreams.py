@@ -79,7 +79,7 @@ async def test_a_service_that_passes_on_unavailable_stays_in(all_up: tuple[Gatew
 
 
 async def test_a_call_that_a_service_drops_as_it_stops_may_be_made_again(all_up: tuple[Gateway, dict[str, Upstream]]) -> None:
-    """GRPC answers CANCELLED, which is 499 over REST: that the client has gone."""
+    """The answer of gRPC itself is CANCELLED, which is 499 over REST: that the client has gone."""
     gateway, upstreams = all_up
 
     async def stopping(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
