@@ -142,8 +142,9 @@ async def serve(
     audit: Append,
     record: RecordEvent = unrecorded,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`. `audit` stores entries
-    of the audit log; those that are left at the end within AUDIT_SECONDS. `record`: as of `build_server`.
+    """Serves until SIGTERM or SIGINT, and `drain_seconds` more; then refuses new calls and lets calls in progress end within
+    `grace_seconds`. `audit` stores entries of the audit log; those that are left at the end within AUDIT_SECONDS. `record`: as of
+    `build_server`.
     """
     log.warn_of_unknown_settings(os.environ)
     built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator, record=record)
@@ -167,13 +168,21 @@ async def serve(
     async with delivery:
         async with watched_event_loop(), Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
             await stop.wait()
-        _log.info("stopping", grace_seconds=settings.grace_seconds)
+        _log.info("stopping", drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
+        serving.clear()
+        await drain(health, settings.drain_seconds)
         forgetting.cancel()
         for one in served:
             one.stop()
-        serving.clear()
-        await health.enter_graceful_shutdown()
         await server.stop(settings.grace_seconds)
+
+
+async def drain(health: health_aio.HealthServicer, seconds: float) -> None:
+    """Says NOT_SERVING, and returns after so long. A call that reaches a server in the moment in which it stops is dropped by gRPC, with
+    CANCELLED: by then no caller should send one.
+    """
+    await health.enter_graceful_shutdown()
+    await asyncio.sleep(seconds)
 
 
 async def _forget(access: AccessControl, key_changes: AsyncIterator[str]) -> None:

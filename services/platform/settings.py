@@ -70,6 +70,10 @@ class ServiceSettings(EnvironmentSettings):
     """SPIFFE ids of the services, e.g. `spiffe://prod.example.com/ns/convergence/sa/{service}`: one of them, in a caller's certificate, is
     as good as the DNS name `{service}.convergence.internal`. None: DNS names only.
     """
+    drain_seconds: float = Field(default=0.0, ge=0, le=30)
+    """How long a stopping service goes on serving after its health has become NOT_SERVING, before `grace_seconds` begin: so long callers,
+    which look every second, need to send their next calls to another replica. 0: there is none.
+    """
     grace_seconds: float = 20.0
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 

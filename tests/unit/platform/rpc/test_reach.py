@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from convergence.auth.v1 import authentication_service_pb2 as messages
 from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub, add_AuthenticationServiceServicer_to_server
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from localcloud.certs import mint
 from localcloud.ports import free_ports
@@ -14,7 +15,7 @@ from services.platform.errors import Unavailable
 from services.platform.rpc import reach
 from services.platform.rpc.peers import peer_channel
 from services.platform.rpc.reach import FORGOTTEN_SECONDS, WAIT_SECONDS, Outage
-from services.platform.server import Built, Served, build_server
+from services.platform.server import Built, Served, build_server, drain
 from services.platform.settings import ServiceSettings
 from services.platform.tls import channel as tls_channel
 from tests.unit.platform.tls.test_renewal import Answers, Nothing
@@ -60,6 +61,20 @@ async def test_calls_wait_while_the_peer_starts_and_while_it_is_replaced(setting
             await early
             await stub.AuthenticateApiKey(ASKED)
             await built.server.stop(None)
+
+
+async def test_a_service_that_stops_says_so_and_serves_on_for_a_moment(settings: ServiceSettings, answers: Answers) -> None:
+    built = await started(settings, answers)
+    await built.health.set("", health_pb2.HealthCheckResponse.SERVING)
+    async with peer_channel(settings, caller="executor", peer="auth", address=settings.listen) as channel:
+        health, stub = health_pb2_grpc.HealthStub(channel), AuthenticationServiceStub(channel)
+        draining = asyncio.ensure_future(drain(built.health, 0.2))
+        while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+            await asyncio.sleep(0.01)
+        await stub.AuthenticateApiKey(ASKED)
+        assert not draining.done()
+        await draining
+    await built.server.stop(None)
 
 
 async def test_calls_of_a_long_outage_fail_at_once_and_the_channel_is_replaced(
