@@ -109,7 +109,7 @@ class Export(Protocol):
         ...
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
-        """All rows, with the columns `staged`, some ten thousand at a time: each table becomes a row group. Raises StepError, also at the
+        """All rows, with the columns `staged`, some ten thousand at a time: several become a row group. Raises StepError, also at the
         end, if the export has changed while it was read; and what `check_cancelled` raises, which is called between batches.
         """
         ...

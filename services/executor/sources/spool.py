@@ -25,6 +25,14 @@ from services.executor.sources.overlap import mapped
 
 MOST_PARTS: Final = 1_000
 """Files of one export. BigQuery loads 1,500 a day into a table, retries included."""
+GROUP_ROWS: Final = 122_880
+"""The rows of a row group, if they take no more than GROUP_BYTES: what repeats is written once a group. As many DuckDB keeps together; rows
+that come in smaller groups it copies once more.
+"""
+GROUP_BYTES: Final = 32 * 2**20
+"""In memory, of the rows of a group. With three times as much a load takes half a second of CPU less for a million rows, and the process
+100 MB more.
+"""
 UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
 
 
@@ -107,9 +115,9 @@ class Spooled:
 
 
 def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, tenant_id: str, most: int | None = None) -> Spooled:
-    """Writes the tables, all with `schema`, each as a row group, into one Parquet file, in a thread while the next table is made. Memory is
-    bounded by three tables of rows. Once the file has `most` bytes, no more tables are taken. Blocks. Raises StepError if the file cannot
-    be written, and what `tables` raises.
+    """Writes the tables, all with `schema`, several as a row group, into one Parquet file, in a thread while the next tables are made.
+    Memory is bounded by two row groups. Once the file has `most` bytes, no more tables are taken. Blocks. Raises StepError if the file
+    cannot be written, and what `tables` raises.
     """
     rows, taken = 0, 0
     with ExitStack() as stack:
@@ -120,8 +128,9 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, ten
         stack.callback(_end, writer)
 
         def until_full() -> Iterator[pa.Table]:
-            for table in tables:
+            for table in _groups(tables, GROUP_BYTES if most is None else min(GROUP_BYTES, most)):
                 yield table
+                del table  # not kept while the next are gathered
                 if most is not None and taken >= most:
                     return
 
@@ -158,6 +167,21 @@ def spool_parts(
         following = next(tables, None)
         is_last = following is None
         yield part, is_last
+
+
+def _groups(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
+    """The tables, several as one that has GROUP_ROWS, or `most` bytes in memory, or a little more. Copies none."""
+    gathered, rows, size = list[pa.Table](), 0, 0
+    for table in tables:
+        gathered.append(table)
+        rows, size = rows + table.num_rows, size + table.nbytes
+        del table  # its memory belongs to the one who asks
+        if rows >= GROUP_ROWS or size >= most:
+            group, gathered, rows, size = pa.concat_tables(gathered), [], 0, 0
+            yield group
+            del group
+    if gathered:
+        yield pa.concat_tables(gathered)
 
 
 def _end(writer: pq.ParquetWriter) -> None:

@@ -46,7 +46,7 @@ from services.executor.staging.shape import StagingTable
 EXPORT: Final = "export_table"
 """The parameter that names the export; without it, the export is searched for."""
 GROUP_ROWS: Final = 20_000
-"""Rows that are flattened together: BigQuery sends batches of a thousand, too few for a good row group; larger batches are cut, so that
+"""Rows that are flattened together: BigQuery sends batches of a thousand, each of which would cost as much; larger batches are cut, so that
 memory stays bounded.
 """
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.executor.errors import StepError
-from services.executor.sources.spool import SpoolRoom, spool, spool_parts, temporary, writing
+from services.executor.sources.spool import GROUP_ROWS, SpoolRoom, spool, spool_parts, temporary, writing
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 
@@ -133,3 +133,19 @@ def test_what_is_left_after_many_files_is_in_one(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("services.executor.sources.spool.MOST_PARTS", 2)
     parts = list(spool_parts(iter([table(1)] * 20), SCHEMA, room=SpoolRoom(tmp_path), tenant_id="acme", most=1))
     assert (len(parts), sum(part.rows for part, _ in parts)) == (3, 20)
+
+
+def test_rows_are_in_large_groups_as_long_as_these_take_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What repeats is written once a group. All rows are there, in order."""
+    ids = pa.table({"id": range(GROUP_ROWS), "text": pa.nulls(GROUP_ROWS, pa.string())}, schema=SCHEMA)
+    pieces = [ids.slice(begin, 20_480) for begin in range(0, GROUP_ROWS, 20_480)]
+
+    def groups() -> list[int]:
+        with spool([*pieces, pieces[0]], SCHEMA, room=SpoolRoom(tmp_path), tenant_id="acme") as spooled:
+            written = pq.ParquetFile(spooled.file)
+            assert written.read()["id"].to_pylist() == [*range(GROUP_ROWS), *range(20_480)]
+            return [written.metadata.row_group(number).num_rows for number in range(written.num_row_groups)]
+
+    assert groups() == [GROUP_ROWS, 20_480]
+    monkeypatch.setattr("services.executor.sources.spool.GROUP_BYTES", pieces[0].nbytes * 2)
+    assert groups() == [40_960, 40_960, 40_960, 20_480]
