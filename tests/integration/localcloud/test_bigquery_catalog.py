@@ -206,4 +206,7 @@ def test_a_faster_parse_json_answers_as_before() -> None:
     before = {text: parsed(text) for text in (*wide, *others)}
     look_for_long_numbers_first(database.connection())
     assert {text: parsed(text) for text in before} == before
+    in_a_column = "SELECT t, bq.main.parse_json(t)::VARCHAR FROM (SELECT unnest($1) AS t, unnest(range(4)) AS n)"
+    texts = [None, "[1, 12345678901234567]", '{"a": 18446744073709551615}', "[1, 12345678901234567]"]
+    assert database.fetch(in_a_column, [texts]) == [(text, text and text.replace(" ", "")) for text in texts]
     assert {text for text, told in before.items() if "precision" in str(told)} == set(wide)
