@@ -583,6 +583,18 @@ def test_the_data_of_an_earlier_version_is_refused(environment: pytest.MonkeyPat
         install(environment)
 
 
+def test_a_project_keeps_the_blocks_that_it_was_made_with(environment: pytest.MonkeyPatch) -> None:
+    """DuckDB opens it with no other size, and another version may have made it."""
+    environment.setattr(files, "OPTIONS", "(STORAGE_VERSION 'latest', BLOCK_SIZE 16384)")
+    install(environment)
+    assert refusals([Emulator().sql("CREATE SCHEMA d; CREATE TABLE d.t (a INT64); INSERT INTO d.t (a) VALUES (7)")]) == 0
+    database.connection().close()
+    database._connect.cache_clear()
+    database._attached.clear()
+    environment.setattr(files, "OPTIONS", f"(STORAGE_VERSION 'latest', BLOCK_SIZE {files.BLOCK_BYTES})")
+    assert database.fetch("SELECT a FROM here.d.t") == [(7,)]
+
+
 def test_of_two_transactions_that_mutate_a_table_the_later_fails(environment: pytest.MonkeyPatch) -> None:
     """Also if they leave all rows as they are; those that only insert are no conflict."""
     install(environment)
