@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +19,8 @@ from services.platform.reporting.events import EventKind, RecordEvent, unrecorde
 
 LOST = "The executor of this run was lost; run it again."
 MAX_CONCURRENT_TENANTS = 8
+ENDED_AT_ONCE = 8
+"""Statements that end runs of a tenant at once: they change one table, of which BigQuery lets few wait."""
 OVERDUE = "The run was still RUNNING after its deadline, and no executor was working on it; run it again."
 API = "api"
 """The trigger_type of runs that no other process starts again under the same id, unless a client repeats its call."""
@@ -108,12 +110,7 @@ class Reconciler:
         settled = list[Reservation]()
         try:
             states = await self._store.run_states(tenant_id, [reservation.pipeline_logging_id for reservation in reservations])
-            for reservation in reservations:
-                state = states.get(reservation.pipeline_logging_id)
-                action = decide(state.status if state else None, reservation, self._clock.now())
-                if action is not None:
-                    await self._end(reserved_on(reservation, state), action)
-                    settled.append(reservation)
+            await self._end_all(reservations, states, settled)
             await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
             if self._unconfirmed.get(tenant_id, since) < since:
                 del self._unconfirmed[tenant_id]
@@ -132,11 +129,7 @@ class Reconciler:
             states = await self._store.run_states(tenant_id, [one.pipeline_logging_id for one in expired])
         except bigquery.NotFound:
             states = {}
-        for one in expired:
-            state = states.get(one.pipeline_logging_id)
-            action = decide(state.status if state else None, replace(one, trigger_type=API), self._clock.now())
-            if action is not None:
-                await self._end(reserved_on(one, state), action)
+        await self._end_all([replace(one, trigger_type=API) for one in expired], states, [])
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
         """Ends runs that are past their deadline, by compare-and-set; returns their status then. They hold no reservation; if theirs was
@@ -153,11 +146,30 @@ class Reconciler:
             _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
         return ended
 
-    async def _end(self, reservation: Reservation, action: ReconcileAction) -> None:
+    async def _end_all(self, reservations: Sequence[Reservation], states: Mapping[str, RunState], settled: list[Reservation]) -> None:
+        """Ends a tenant's runs, and appends the reservations that are settled. Raises the first error once each run has been tried.
+
+        All at once: auth gathers the settlements of some seconds, and an executor that dies may leave as many runs as it had places for.
+        """
+        room = asyncio.Semaphore(ENDED_AT_ONCE)
+
+        async def end(reservation: Reservation) -> None:
+            state = states.get(reservation.pipeline_logging_id)
+            action = decide(state.status if state else None, reservation, self._clock.now())
+            if action is not None:
+                await self._end(reserved_on(reservation, state), action, room)
+                settled.append(reservation)
+
+        for answer in await asyncio.gather(*map(end, reservations), return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _end(self, reservation: Reservation, action: ReconcileAction, room: asyncio.Semaphore) -> None:
         outcome = action.outcome
         if action.fail_run:
             lost = RunOutcome(status=RunStatus.FAILED, error_message=LOST)
-            status = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
+            async with room:
+                status = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
             outcome = status or outcome
         await self._quota.settle(reservation, outcome, only_if_expired=action.only_if_expired)
         self._record(EventKind.SLOT_LOST, reservation.pipeline_logging_id)

@@ -295,6 +295,25 @@ async def test_expired_slots_are_reconciled(
     assert (run.status, run.error_message) == (RunStatus.FAILED, LOST)
 
 
+async def test_a_tenant_s_lost_runs_are_settled_together(
+    tenant: Tenant, renewer: LeaseRenewer, quota: RecordingLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Auth answers after it has gathered some seconds of settlements: one after the other, many lost runs would take minutes."""
+    settle, together = quota.settle, asyncio.Barrier(20)
+
+    async def gathered(*args: Any, **options: Any) -> None:
+        async with asyncio.timeout(20):
+            await together.wait()
+        await settle(*args, **options)
+
+    monkeypatch.setattr(quota, "settle", gathered)
+    quota.orphans = [
+        Reservation(tenant_id=tenant.tenant_id, pipeline_logging_id=f"lost_{number}", usage_date=date(2025, 11, 18)) for number in range(20)
+    ]
+    await renewer.reconcile()
+    assert sorted(quota.settled) == sorted((f"lost_{number}", "NOT_STARTED") for number in range(20))
+
+
 async def test_a_run_ends_once(tenant: Tenant, begin: Begin, store: Store) -> None:
     """Compare-and-set: the first to end it wins, the others hear what it has become."""
     job = await begin(**DATE)
