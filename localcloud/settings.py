@@ -1,7 +1,7 @@
 """Ports and state directory of a local stack. Every value is a setting, so that two stacks can run side by side."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -13,6 +13,8 @@ ENV_PREFIX = "LOCALCLOUD_"
 SERVICES = ("auth", "credentials", "scheduler", "executor")
 SAMPLE_TENANT = "acme_corp"
 
+type Port = Annotated[int, Field(ge=1, le=65_535)]
+
 
 class LocalSettings(EnvironmentSettings):
     """Read from the environment with the prefix `LOCALCLOUD_`, e.g. `LOCALCLOUD_GATEWAY_PORT=8081`, or given as keywords."""
@@ -20,31 +22,31 @@ class LocalSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", description="Address that every process listens on.")
-    bigquery_port: int = Field(default=9050, description="BigQuery, REST.")
-    bigquery_storage_port: int = Field(default=9060, description="BigQuery Storage Read API, gRPC.")
+    bigquery_port: Port = Field(default=9050, description="BigQuery, REST.")
+    bigquery_storage_port: Port = Field(default=9060, description="BigQuery Storage Read API, gRPC.")
     bigquery_threads: int | None = Field(
         default=None,
         gt=0,
         description="Of one statement in BigQuery (default: one, which takes the least CPU; one for each core while something large runs).",
     )
-    kms_port: int = Field(default=9070, description="KMS, gRPC.")
-    google_sts_port: int = Field(default=9085, description="Google's Security Token Service, HTTP.")
+    kms_port: Port = Field(default=9070, description="KMS, gRPC.")
+    google_sts_port: Port = Field(default=9085, description="Google's Security Token Service, HTTP.")
     google_sts_url: str | None = Field(default=None, description="Where its callers find it, if not at its host and port.")
-    google_accounts_port: int = Field(default=9095, description="The keys of the jobs' identity tokens, HTTP; only with scheduler_oidc.")
-    aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
-    azure_port: int = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
-    auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
-    credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
-    scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")
-    executor_port: int = Field(default=50054, description="executor, gRPC with mTLS.")
-    gateway_port: int = Field(default=8080, description="The gateway: REST and native gRPC.")
-    console_port: int = Field(default=8090, description="The console, for browsers.")
-    envoy_admin_port: int = Field(default=9901, description="Envoy's admin page.")
-    gateway_metrics_port: int = Field(default=9105, description="The gateway, Envoy's statistics for Prometheus.")
-    auth_metrics_port: int = Field(default=9101, description="auth, Prometheus metrics.")
-    credentials_metrics_port: int = Field(default=9102, description="credentials, Prometheus metrics.")
-    scheduler_metrics_port: int = Field(default=9103, description="scheduler, Prometheus metrics.")
-    executor_metrics_port: int = Field(default=9104, description="executor, Prometheus metrics.")
+    google_accounts_port: Port = Field(default=9095, description="The keys of the jobs' identity tokens, HTTP; only with scheduler_oidc.")
+    aws_port: Port = Field(default=9080, description="S3, STS and IAM, HTTP.")
+    azure_port: Port = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
+    auth_port: Port = Field(default=50051, description="auth, gRPC with mTLS.")
+    credentials_port: Port = Field(default=50052, description="credentials, gRPC with mTLS.")
+    scheduler_port: Port = Field(default=50053, description="scheduler, gRPC with mTLS.")
+    executor_port: Port = Field(default=50054, description="executor, gRPC with mTLS.")
+    gateway_port: Port = Field(default=8080, description="The gateway: REST and native gRPC.")
+    console_port: Port = Field(default=8090, description="The console, for browsers.")
+    envoy_admin_port: Port = Field(default=9901, description="Envoy's admin page.")
+    gateway_metrics_port: Port = Field(default=9105, description="The gateway, Envoy's statistics for Prometheus.")
+    auth_metrics_port: Port = Field(default=9101, description="auth, Prometheus metrics.")
+    credentials_metrics_port: Port = Field(default=9102, description="credentials, Prometheus metrics.")
+    scheduler_metrics_port: Port = Field(default=9103, description="scheduler, Prometheus metrics.")
+    executor_metrics_port: Port = Field(default=9104, description="executor, Prometheus metrics.")
     state_dir: Path = Field(default=Path(".local"), description="Data, keys, certificates and logs of this stack.")
     cache_dir: Path = Field(default=Path(".cache"), description="What any number of stacks may share and anyone may delete.")
     more_kms_keys: tuple[str, ...] = Field(default=(), description="JSON list: full names of keys that the KMS has besides its own.")

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.platform.environment.reading import EnvironmentSettings
 from services.platform.identifiers import LocationName, key_fits
 from services.platform.oidc.trusted_issuers import TrustedIssuer
-from services.platform.plan import DEFAULT_PLAN, PlanLimits
+from services.platform.plan import DEFAULT_PLAN, PLAN_LIMITS, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _KEY_NAME = r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
@@ -44,7 +44,13 @@ type AuditDays = Annotated[int, _at_least(7, "an entry that was sent again days 
 """How long records are kept, in days; the least is what the suite itself needs. docs/upgrading.md has the table."""
 
 
-class AdminKey(BaseModel, frozen=True):
+def _known_limits(given: object) -> object:
+    if isinstance(given, Mapping) and (strange := sorted(str(name) for name in given if name not in PLAN_LIMITS)):
+        raise ValueError(f"there is no limit {', '.join(strange)}: there are {', '.join(PLAN_LIMITS)}")
+    return given
+
+
+class AdminKey(BaseModel, frozen=True, extra="forbid"):
     """One admin key, by its SHA-256. Two of a role may be active at once, so that a key can be rotated without a gap."""
 
     role: Literal["provisioner", "scheduler"]
@@ -141,7 +147,7 @@ class ServiceSettings(EnvironmentSettings):
     session tokens), all verify them, so that a secret is rotated by putting a new one in front. Empty: every process makes its own, which
     suits a single replica only, and auth issues no session tokens.
     """
-    plan_defaults: PlanLimits = DEFAULT_PLAN
+    plan_defaults: Annotated[PlanLimits, BeforeValidator(_known_limits)] = DEFAULT_PLAN
     """JSON, e.g. `{"max_schedules": 500}`: what a tenant may make grow where its plan says nothing."""
     own_resources: tuple[str, ...] = ()
     """What else is this installation's and no tenant's: GCP projects (ids and numbers), AWS account ids and buckets, Azure directories,

@@ -12,7 +12,7 @@ from localcloud.settings import LocalSettings
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
-from services.platform.environment.reading import EXAMPLES, read, wrong_in
+from services.platform.environment.reading import EXAMPLES, EnvironmentSettings, read, wrong_in
 from services.scheduler.settings import SchedulerSettings
 
 KINDS: tuple[type[BaseSettings], ...] = (AuthSettings, CredentialsSettings, ExecutorSettings, SchedulerSettings, GatewaySettings)
@@ -106,3 +106,17 @@ def test_another_environment_is_judged_as_its_process_would(monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     assert [f"This process does not start: {one}" for one in found] == said(AuthSettings, capsys)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (AuthSettings, "CONVERGENCE_PLAN_DEFAULTS", '{"max_schedulez": 2}'),
+        (AuthSettings, "CONVERGENCE_ADMIN_KEYS", '[{"role": "scheduler", "sha256": "%s", "until": "x"}]' % ("0" * 64)),
+        (LocalSettings, "LOCALCLOUD_GATEWAY_PORT", "99999"),
+    ],
+)
+def test_a_part_that_nothing_knows_and_a_port_that_is_none_are_refused(kind: type[EnvironmentSettings], name: str, value: str) -> None:
+    [line] = wrong_in(kind, {name: value})
+    assert line.startswith(f"{name}")
+    assert ("max_schedules" in line) == ("max_schedulez" in value)
