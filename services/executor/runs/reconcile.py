@@ -129,7 +129,7 @@ class Reconciler:
             states = await self._store.run_states(tenant_id, [one.pipeline_logging_id for one in expired])
         except bigquery.NotFound:
             states = {}
-        await self._end_all([replace(one, trigger_type=API) for one in expired], states, [])
+        await self._end_all(expired, states, [], at_once=True)
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
         """Ends runs that are past their deadline, by compare-and-set; returns their status then. They hold no reservation; if theirs was
@@ -146,8 +146,11 @@ class Reconciler:
             _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
         return ended
 
-    async def _end_all(self, reservations: Sequence[Reservation], states: Mapping[str, RunState], settled: list[Reservation]) -> None:
+    async def _end_all(
+        self, reservations: Sequence[Reservation], states: Mapping[str, RunState], settled: list[Reservation], *, at_once: bool = False
+    ) -> None:
         """Ends a tenant's runs, and appends the reservations that are settled. Raises the first error once each run has been tried.
+        `at_once`: also runs that never began and that the scheduler might still start.
 
         All at once: auth gathers the settlements of some seconds, and an executor that dies may leave as many runs as it had places for.
         """
@@ -155,7 +158,8 @@ class Reconciler:
 
         async def end(reservation: Reservation) -> None:
             state = states.get(reservation.pipeline_logging_id)
-            action = decide(state.status if state else None, reservation, self._clock.now())
+            judged = replace(reservation, trigger_type=API) if at_once else reservation
+            action = decide(state.status if state else None, judged, self._clock.now())
             if action is not None:
                 await self._end(reserved_on(reservation, state), action, room)
                 settled.append(reservation)
