@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,7 @@ async def test_a_service_that_passes_on_unavailable_stays_in(all_up: tuple[Gatew
     """A BigQuery outage shows as the service's own answers, and is over when it is over."""
     gateway, upstreams = all_up
 
-    async def no_bigquery(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "BigQuery does not answer.")
-        raise AssertionError
-
-    upstreams["auth"].answer = no_bigquery
+    upstreams["auth"].answer = ending(grpc.StatusCode.UNAVAILABLE, "BigQuery does not answer.")
     answers = [await gateway.call("GET", QUOTA) for _ in range(30)]
     assert {(answer.status_code, answer.json()["message"]) for answer in answers} == {(503, "BigQuery does not answer.")}
     assert len(upstreams["auth"].seen) == 30, "refused calls were sent again"
@@ -82,11 +78,7 @@ async def test_a_call_that_a_service_drops_as_it_stops_may_be_made_again(all_up:
     """The answer of gRPC itself is CANCELLED, which is 499 over REST: that the client has gone."""
     gateway, upstreams = all_up
 
-    async def stopping(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
-        await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
-        raise AssertionError
-
-    upstreams["auth"].answer = stopping
+    upstreams["auth"].answer = ending(grpc.StatusCode.CANCELLED, "CANCELLED")
     answer = await gateway.call("GET", QUOTA)
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, 14, "2")
     assert "may have been done" in answer.json()["message"]
@@ -123,6 +115,16 @@ async def test_services_are_called_with_mutual_tls_1_3(all_up: tuple[Gateway, di
     stats = (await asyncio.to_thread(requests.get, url, timeout=5)).text
     assert stats
     assert all(".TLSv1.3:" in line for line in stats.splitlines())
+
+
+def ending(code: grpc.StatusCode, details: str) -> Callable[[object, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message]]:
+    """The answer of a service that ends each call so."""
+
+    async def answer(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+        await context.abort(code, details)
+        raise AssertionError
+
+    return answer
 
 
 async def until(gateway: Gateway, path: str, status: int) -> requests.Response:

@@ -146,7 +146,7 @@ class Scheduler:
         await self.poll()
 
 
-class Nobody:
+class NoKeys:
     """No tenant's key is known."""
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
@@ -189,7 +189,7 @@ async def to_executor(scheduler_settings: SchedulerSettings, executor: StubExecu
     name = "convergence.executor.v1.RunService"
     served = Served(name=name, add=add_RunServiceServicer_to_server, servicer=executor)
     async with (
-        serving(scheduler_settings, name="executor", authenticator=Nobody(), served=[served]) as address,
+        serving(scheduler_settings, name="executor", authenticator=NoKeys(), served=[served]) as address,
         peer_channel(scheduler_settings, caller="scheduler", peer="executor", address=address) as channel,
     ):
         yield channel

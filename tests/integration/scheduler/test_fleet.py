@@ -17,7 +17,7 @@ from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.service import queue_service
 from services.scheduler.settings import SchedulerSettings
 from tests.conftest import channel_as
-from tests.integration.scheduler.conftest import LEASE, NEVER, MakeScheduler, Nobody, Tables
+from tests.integration.scheduler.conftest import LEASE, NEVER, MakeScheduler, NoKeys, Tables
 from tests.support.counting import jobs
 from tests.support.set_clock import SetClock
 
@@ -51,7 +51,7 @@ async def fleet(
         PlatformEvents(bq, clock, service="scheduler", every_seconds=NEVER) as events,
         queue_service(settings, bq=bq, executor=to_executor, clock=clock, record=events.record) as served,
     ):
-        built = build_server(settings, name="scheduler", authenticator=Nobody(), served=served, record=events.record)
+        built = build_server(settings, name="scheduler", authenticator=NoKeys(), served=served, record=events.record)
         await built.server.start()
         async with channel_as(settings, caller="gateway", peer="scheduler", address=f"127.0.0.1:{built.port}") as gateway:
             yield Fleet(

@@ -27,7 +27,7 @@ from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger_plan import plan_trigger
 from services.scheduler.settings import SchedulerSettings
 from tests.conftest import serving
-from tests.integration.scheduler.conftest import LEASE, MakeScheduler, Nobody, Scheduler, Tables
+from tests.integration.scheduler.conftest import LEASE, MakeScheduler, NoKeys, Scheduler, Tables
 from tests.integration.scheduler.stub_executor import StubExecutor
 
 
@@ -101,7 +101,7 @@ async def ending(
     async with AsyncExitStack() as stack:
 
         async def channel(peer: str, served: Served) -> grpc.aio.Channel:
-            address = await stack.enter_async_context(serving(scheduler_settings, name=peer, authenticator=Nobody(), served=[served]))
+            address = await stack.enter_async_context(serving(scheduler_settings, name=peer, authenticator=NoKeys(), served=[served]))
             return await stack.enter_async_context(peer_channel(scheduler_settings, caller="scheduler", peer=peer, address=address))
 
         closing = Served(name="convergence.auth.v1.ClosingService", add=add_ClosingServiceServicer_to_server, servicer=auth)
