@@ -76,7 +76,7 @@ def test_a_table_counts_in_each_statement_that_names_it_on_the_way_that_commits(
         ("UPDATE a SET x = 1 WHERE y IN (SELECT y FROM c JOIN b ON TRUE)", ("a", "b", "c")),
         ("DELETE FROM a WHERE TRUE", ("a",)),
         (
-            "MERGE INTO a AS t USING (SELECT x FROM c) AS n ON FALSE WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT ROW",
+            "MERGE INTO a USING (SELECT x FROM c) AS n ON FALSE WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT ROW",
             ("a", "c"),
         ),
         ("MERGE a USING b ON a.x = b.x WHEN MATCHED THEN UPDATE SET x = 1 WHEN NOT MATCHED THEN INSERT ROW", ("a", "b")),
