@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-
 from convergence.cli.app import program
+
 from services.platform.settings import REPOSITORY
 
 GUIDES = (
@@ -43,8 +43,7 @@ def wrong_command(words: list[str]) -> Iterator[str]:
 def wrong(page: str) -> list[str]:
     """The commands of a page that do not exist."""
     found = list[str]()
-    for part in CODE.findall(page):
-        part = part.replace("\\\n", " ")
+    for part in (code.replace("\\\n", " ") for code in CODE.findall(page)):
         for match in COMMAND.finditer(part):
             found += wrong_command(VALUES.sub("VALUE", match["words"]).split())
         found += [f"no task: {task}" for task in TASK.findall(part) if task not in TASKS]
@@ -58,6 +57,6 @@ def test_every_command_in_a_guide_exists(guide: str) -> None:
 
 
 def test_a_command_that_does_not_exist_would_be_found() -> None:
-    page = "`convergence runs list`, `convergence run list --stat X`, `make nothing`, `python -m tools.nothing`, `convergence run list --status X`"
+    page = "`convergence runs list`, `convergence run list --stat X`, `make nothing`, `python -m tools.nothing`, `convergence run list`"
 
     assert wrong(page) == ["no command: runs list", "no option --stat: run list --stat X", "no task: nothing", "no module: tools.nothing"]
