@@ -21,12 +21,12 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 type Line = MutableMapping[str, Any]
 
-_said_of_all: ContextVar[Mapping[str, object]] = ContextVar("said_of_all", default={})  # noqa: B039 - never changed, only replaced
+_bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # noqa: B039 - never changed, only replaced
 
 
-def say_of_all(**fields: object) -> None:
-    """What each further line of the current task says, and of the tasks that it begins; a line's own fields go first."""
-    _said_of_all.set({**_said_of_all.get(), **fields})
+def bind(**fields: object) -> None:
+    """Adds fields to each further line of the current task, and of the tasks that it begins; a line's own fields go first."""
+    _bound.set({**_bound.get(), **fields})
 
 
 def configure(service: str, level: str, *, project: str = "convergence-local") -> None:
@@ -63,7 +63,7 @@ def _complete(service: str, project: str) -> structlog.typing.Processor:
 
     def complete(_: object, method: str, own: Line) -> Line:
         # structlog's levels are called as Cloud Logging's.
-        line = {"service": service, **_said_of_all.get(), **own, "severity": method.upper(), "time": _now()}
+        line = {"service": service, **_bound.get(), **own, "severity": method.upper(), "time": _now()}
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace.format_trace_id(context.trace_id)}"

@@ -132,7 +132,7 @@ class ActiveRuns:
     async def _supervise(self, active: _ActiveRun) -> None:
         run = active.prepared.run
         on_behalf_of.set(ALL)  # the call that started it is answered
-        log.say_of_all(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
+        log.bind(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)
             outcome = replace(outcome, cost=active.progress.meter.cost)

@@ -56,7 +56,7 @@ class AccessControl:
             caller = await self._caller(rpc, rule, call)
             # What the request says is in the log's lines already.
             if caller.tenant_id and caller.tenant_id != getattr(call.request, "tenant_id", None):
-                log.say_of_all(tenant_id=caller.tenant_id)
+                log.bind(tenant_id=caller.tenant_id)
             set_caller(caller)
             return await proceed(call)
 

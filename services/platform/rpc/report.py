@@ -38,7 +38,7 @@ def report(rpc: Rpc, proceed: Step) -> Step:
         identity = id_of(call.metadata)
         request_id.set(identity)
         tenant_id = getattr(call.request, "tenant_id", "") or None
-        log.say_of_all(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
+        log.bind(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
         if is_traced:
             annotate({"convergence.request_id": identity} | ({"convergence.tenant_id": tenant_id} if tenant_id else {}))
         began, code = time.monotonic(), "OK"

@@ -136,7 +136,7 @@ class ClaimWatcher:
     async def _start(self, held: _Held) -> None:
         claim = held.claim
         held.claim = replace(claim, is_new=False)  # whatever comes of it
-        log.say_of_all(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
+        log.bind(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
         try:
             match await self._starter.start(claim, partial(self._start_by, held)):
                 case Started() as started:

@@ -27,8 +27,8 @@ except ValueError:
 ours.debug("left out")
 
 def call():
-    log.say_of_all(rpc="/a/B", tenant_id="acme")
-    log.say_of_all(tenant_id="globex")
+    log.bind(rpc="/a/B", tenant_id="acme")
+    log.bind(tenant_id="globex")
     ours.info("said")
     ours.info("own", rpc="/c/D")
 
