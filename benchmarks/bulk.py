@@ -125,9 +125,9 @@ def report(  # noqa: PLR0913 - the sides
 
 One run of gcp/cost/billing, against bare scripts over the same emulator and the same table, one after the other, each in its own process
 and into tables of its own. The third script does the same work until `billing_cost_daily` has the day: it reads, loads, checks by one
-SELECT, and replaces the day in one transaction ([bulk_same_work.py](bulk_same_work.py)). It does without the run's fence, the ledger of
-days, what moved, and FOCUS. The last ratios compare each program
-with the third script; above 1 is better. Each row is the round with the least CPU.
+SELECT, and replaces the day in one transaction ([bulk_same_work.py](bulk_same_work.py)). It has no fence of the run, no ledger of
+days, no recorded changes and no FOCUS. The two ratios compare each program with this third script; above 1 is better.
+Each row is the round with the least CPU.
 
 | program | rows a second | CPU s, own | CPU s, emulator | speed ratio | CPU ratio | peak memory, MB |
 |---|--:|--:|--:|--:|--:|--:|
