@@ -108,10 +108,18 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
 
 def _shape(cursor: Cursor, query: str, params: dict[str, Any] | None) -> Shape:
     if (shape := shapes.find(query)) is None:
-        relation = cursor.sql(query, params=params)
+        relation = _planned(cursor, query, params)
         shape = Shape(columns=relation.columns, types=relation.types)
         shapes.keep(query, shape)
     return shape
+
+
+def _planned(cursor: Cursor, query: str, params: dict[str, Any] | None) -> Any:
+    """DuckDB runs a query that has parameters to make a relation of it, all of it; one of none of its rows costs nothing."""
+    try:
+        return cursor.sql(f"SELECT * FROM ({query}) LIMIT 0", params=params)  # noqa: S608
+    except duckdb.Error:  # whose text may quote the statement
+        return cursor.sql(query, params=params)
 
 
 def save(resource: Any, *keys: str) -> Any:

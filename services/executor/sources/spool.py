@@ -22,17 +22,10 @@ import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
 from services.executor.sources.overlap import mapped
+from services.executor.sources.row_groups import GROUP_BYTES, Packing, row_groups
 
 MOST_PARTS: Final = 1_000
 """Files of one export. BigQuery loads 1,500 a day into a table, retries included."""
-GROUP_ROWS: Final = 122_880
-"""The rows of a row group, if they take no more than GROUP_BYTES: what repeats is written once a group. As many DuckDB keeps together; rows
-that come in smaller groups it copies once more.
-"""
-GROUP_BYTES: Final = 32 * 2**20
-"""In memory, of the rows of a group. With three times as much a load takes half a second of CPU less for a million rows, and the process
-100 MB more.
-"""
 UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
 
 
@@ -123,28 +116,32 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, ten
     with ExitStack() as stack:
         file = stack.enter_context(temporary(room.folder))
         stack.callback(lambda: room.give_back(tenant_id, taken))
+        found = iter(tables)
+        first = next(found, None)
+        packing = Packing.of(schema, first)
         with writing():
-            writer = pq.ParquetWriter(file, schema, compression="zstd", write_statistics=False)  # BigQuery reads all rows
+            # Without statistics: BigQuery reads all rows. Without Arrow's schema: the file is one of texts, whatever they were packed as.
+            writer = pq.ParquetWriter(file, packing.schema, compression="zstd", write_statistics=False, store_schema=False)
         stack.callback(_end, writer)
+        packed = map(packing.pack, itertools.chain([] if first is None else [first], found))
+        del first
 
-        def until_full() -> Iterator[pa.Table]:
-            for table in _groups(tables, GROUP_BYTES if most is None else min(GROUP_BYTES, most)):
-                yield table
-                del table  # not kept while the next are gathered
-                if most is not None and taken >= most:
-                    return
+        def is_full() -> bool:
+            return most is not None and taken >= most
+
+        groups = row_groups(packed, GROUP_BYTES if most is None else min(GROUP_BYTES, most), is_full)
 
         def write(table: pa.Table) -> int:
             nonlocal taken
             rows: int = table.num_rows
             with writing():
-                writer.write_table(table, row_group_size=max(1, rows))
+                writer.write_table(table.unify_dictionaries(), row_group_size=max(1, rows))
             grown = file.tell() - taken
             taken += grown
             room.take(tenant_id, grown)
             return rows
 
-        for written in mapped(write, until_full(), threads=1):  # errors of `tables` are the source's
+        for written in mapped(write, groups, threads=1):  # errors of `tables` are the source's
             rows += written
         with writing():
             writer.close()
@@ -167,21 +164,6 @@ def spool_parts(
         following = next(tables, None)
         is_last = following is None
         yield part, is_last
-
-
-def _groups(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
-    """The tables, several as one that has GROUP_ROWS, or `most` bytes in memory, or a little more. Copies none."""
-    gathered, rows, size = list[pa.Table](), 0, 0
-    for table in tables:
-        gathered.append(table)
-        rows, size = rows + table.num_rows, size + table.nbytes
-        del table  # its memory belongs to the one who asks
-        if rows >= GROUP_ROWS or size >= most:
-            group, gathered, rows, size = pa.concat_tables(gathered), [], 0, 0
-            yield group
-            del group
-    if gathered:
-        yield pa.concat_tables(gathered)
 
 
 def _end(writer: pq.ParquetWriter) -> None:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.executor.errors import StepError
-from services.executor.sources.spool import GROUP_ROWS, SpoolRoom, spool, spool_parts, temporary, writing
+from services.executor.sources.row_groups import GROUP_BYTES, GROUP_ROWS, Packing, row_groups
+from services.executor.sources.spool import SpoolRoom, spool, spool_parts, temporary, writing
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 
@@ -149,3 +150,41 @@ def test_rows_are_in_large_groups_as_long_as_these_take_little_memory(tmp_path: 
     assert groups() == [GROUP_ROWS, 20_480]
     monkeypatch.setattr("services.executor.sources.spool.GROUP_BYTES", pieces[0].nbytes * 2)
     assert groups() == [40_960, 40_960, 40_960, 20_480]
+
+
+def test_texts_that_repeat_take_little_memory_and_are_read_as_they_came(tmp_path: Path) -> None:
+    """Also in a STRUCT, among NULLs, and where later rows have other texts than the first; in as large groups as if they were short."""
+    schema = pa.schema([("place", pa.struct([("zone", pa.string()), ("none", pa.string())])), ("text", pa.string()), ("id", pa.int64())])
+    zones = ["us-central1-a" * 100, None, "europe-west1-b" * 100]
+
+    def piece(begin: int, rows: int) -> pa.Table:
+        places = [None if n % 7 == 0 else {"zone": zones[n % 3] if begin < 60_000 else str(n)} for n in range(begin, begin + rows)]
+        texts = [None if n % 11 == 0 else f"{n:>200}" for n in range(begin, begin + rows)]
+        return pa.Table.from_pydict({"place": places, "text": texts, "id": range(begin, begin + rows)}, schema=schema)
+
+    pieces = [piece(begin, 20_000) for begin in range(0, 140_000, 20_000)]
+    assert sum(one.nbytes for one in pieces[:3]) > GROUP_BYTES
+    with spool(pieces, schema, room=SpoolRoom(tmp_path), tenant_id="acme") as spooled:
+        written = pq.ParquetFile(spooled.file)
+        assert written.schema_arrow.equals(schema)
+        assert written.read().equals(pa.concat_tables(pieces))
+        groups = [written.metadata.row_group(number).num_rows for number in range(written.num_row_groups)]
+        assert groups == [GROUP_ROWS, 140_000 - GROUP_ROWS]
+    plain = Packing.of(schema, pieces[0])
+    assert plain.schema.field("text").type == pa.string()  # each its own
+
+
+def test_a_group_of_wide_rows_has_as_many_as_fit_without_a_rest() -> None:
+    """DuckDB writes rows twice that come in other numbers than it keeps together."""
+    wide = [table(count) for count in (50_000, 13_000, 7_000, 40_000, 30_000)]
+    groups = list(row_groups(iter(wide), 61_500 * wide[0].nbytes // 50_000))
+    assert pa.concat_tables(groups).equals(pa.concat_tables(wide))
+    assert [group.num_rows for group in groups] == [61_440, 61_440, 17_120]
+
+
+def test_what_a_full_file_has_taken_is_written_to_it(tmp_path: Path) -> None:
+    """Also the rows that did not fit into a group."""
+    rows = [table(25, seed=seed) for seed in range(4)]
+    parts = list(spool_parts(iter(rows), SCHEMA, room=SpoolRoom(tmp_path), tenant_id="acme", most=1))
+    assert pa.concat_tables([pq.ParquetFile(part.file).read() for part, _ in parts]).equals(pa.concat_tables(rows))
+    assert len(parts) > 1
