@@ -132,6 +132,8 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             clock=clock,
         )
         notifier = Notifier(delivery, Limits.of(settings), records=DeliveryRecords(credentials), clock=clock)
+        spool = SpoolRoom(settings.spool_dir)
+        spool.show()
         tools = Toolbox(
             bq=bq,
             store=store,
@@ -140,7 +142,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             notifier=notifier,
             workers=workers,
             clock=clock,
-            spool=SpoolRoom(settings.spool_dir),
+            spool=spool,
             publish_locks=KeyedLocks(),
             metering=Metering.of(settings),
         )
