@@ -125,10 +125,11 @@ def report(  # noqa: PLR0913 - the sides
 
 One run of gcp/cost/billing, against bare scripts over the same emulator and the same table, one after the other, each in its own process
 and into tables of its own. The third script does the same work until `billing_cost_daily` has the day: it reads, loads, checks by one
-SELECT, and replaces the day in one transaction ([bulk_same_work.py](bulk_same_work.py)). It does without the run's fence, the ledger of
-days, what moved, and FOCUS. The ratios are against it, above 1 where less is needed than by it. Of each the round with the least CPU.
+SELECT, and replaces the day in one transaction ([bulk_same_work.py](bulk_same_work.py)). It has no fence of the run, no ledger of
+days, no recorded changes and no FOCUS. The two ratios compare each program with this third script; above 1 is better.
+Each row is the round with the least CPU.
 
-| what | rows a second | CPU seconds, own | emulator's | times the same work's speed | its CPU | peak memory, MB |
+| program | rows a second | CPU s, own | CPU s, emulator | speed ratio | CPU ratio | peak memory, MB |
 |---|--:|--:|--:|--:|--:|--:|
 {table}
 

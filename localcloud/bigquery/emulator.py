@@ -41,7 +41,7 @@ from localcloud.bigquery import (
 )
 from localcloud.bigquery.engine import files
 from localcloud.bigquery.jobs import locations, threads
-from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, time_travel, translations, values
+from localcloud.bigquery.sql import geography, merges, query_jobs, shelf, statements, time_travel, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 from services.platform.environment.reading import read
@@ -77,21 +77,11 @@ def main() -> None:
         sys.exit(str(error))
     commits.load(options.data_dir)
     catalog.install(connection)
-    resources.install()
-    columns.install()
-    partitions.install()
-    storage.install()
-    job_records.install()
+    for part in (resources, columns, partitions, storage, job_records):
+        part.install()
     shelf.install(options.home)
-    translations.install()
-    statements.install()
-    time_travel.install()
-    values.install()
-    query_jobs.install()
-    results.install()
-    created.install()
-    modified.install()
-    locations.install()
+    for part in (translations, statements, merges, time_travel, values, query_jobs, results, created, modified, locations):
+        part.install()
     bigquery_callers.install(options.google_sts)
     blame_duckdb_for_its_own_errors()
     look_for_long_numbers_first(connection)

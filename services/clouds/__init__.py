@@ -1,5 +1,5 @@
-"""Tenants' clouds: how a tenant's access to one is used and checked. A folder a cloud, none of which knows another.
+"""Tenants' clouds: how a tenant's access is used and checked. Each cloud has a folder, which imports no other cloud's.
 
-The executor reads billing data with it; credentials checks access before it is stored. A cloud's libraries are imported when a tenant's
-access to it is opened, so that a process that serves one cloud loads no other's.
+The executor uses it to read billing data, credentials to check access before storing it. A cloud's libraries are imported when a tenant's
+access to that cloud is opened, so a process that serves one cloud does not load the libraries of others.
 """

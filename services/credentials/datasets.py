@@ -215,6 +215,6 @@ def _check_labels(dataset: bigquery.Dataset, tenant_id: str) -> None:
     if not _labels(tenant_id).items() <= dataset.labels.items():
         raise FailedPrecondition(
             "DATASET_NOT_OURS",
-            f"There is a dataset {tenant_id} that Convergence did not make for this tenant. Rename or remove it; nothing was done.",
+            f"There is a dataset {tenant_id} that Convergence did not make for this tenant. Copy or remove it; nothing was done.",
             metadata={"tenant_id": tenant_id},
         )

@@ -13,8 +13,8 @@ The life of a run (`runs/`)
                     `notify` steps queue a message and do not wait for its delivery (`notify/`).
                     Each try of a step has a meter, which counts what it costs and holds it to the run's caps (`metering/`).
                     If nothing follows a publish (`last_step`), its transaction completes the run.
-    4. `active`     Else RUNNING -> COMPLETED or FAILED by compare-and-set, with what the run has cost; then the reservation is settled with
-                    the row's status and the cost. What a run has cost that its publish completed is written beside that.
+    4. `active`     Otherwise RUNNING -> COMPLETED or FAILED by compare-and-set, with the run's cost. Then the reservation is settled with
+                    the row's status and the cost. If the publish has completed the run, its cost is written while it settles.
 
 An attempt of a scheduled run has an id chosen by the scheduler and takes the same path (`servicers/run`); `start` explains why it starts
 only once. The row of a run that FAILED also says whether another attempt may succeed (`is_final`).
@@ -32,6 +32,6 @@ A run's states, and every transition between them (- is no row; a test, tests/in
 Only the row decides which process ends a run: the first whose UPDATE finds it RUNNING. Before a run's row says FAILED or CANCELLED, its
 publishing fence is closed, so it publishes nothing from then on (`steps/publish_script`). A publish that completes its run changes the
 row itself, so either it or another end comes first, never both. If the executor dies, its reservation is not
-renewed and expires; any executor's `reconcile` then ends the run FAILED and settles the reservation. Every statement between two of these
-steps may be repeated, and the repetition changes nothing.
+renewed and expires; then `reconcile` in any executor ends the run as FAILED and settles the reservation. Every statement between two of
+these steps may be repeated, and the repetition changes nothing.
 """

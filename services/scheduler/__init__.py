@@ -1,4 +1,4 @@
-"""Schedules, the run queue, and two of the four jobs of Cloud Scheduler; reset-daily-quotas is auth's, check-credentials the executor's.
+"""Schedules, the run queue, and two of the four jobs of Cloud Scheduler (auth has reset-daily-quotas, the executor check-credentials).
 
 A scheduled run has a row in `scheduled_pipeline_runs`, and one in `pipeline_execution_queue` until it has ended. The jobs of Cloud
 Scheduler may be delivered twice and concurrently, to any number of processes, and a process may die at any line. The rules:
@@ -23,8 +23,8 @@ The lease protocol.
     7. The end of a run is written in steps: the schedule, the run, and the queue row last. If this breaks off, the holder or its successor
        repeats it with the same result: `retry_count` is set to the attempt's number, not incremented.
 
-So no run is lost when a process dies, and no two attempts of a run are active at once. A process that stops normally expires its leases at
-once.
+So no run is lost when a process dies, and no two attempts of a run are active at the same time. A process that stops normally ends its
+leases at once.
 
 The chart. A state is the run's state and the queue row's; `-` is no row. Every transition is an edge here, and a test walks them all.
     -, -                  ──trigger──>    PENDING, QUEUED

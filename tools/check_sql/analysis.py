@@ -35,6 +35,16 @@ class Analyzed:
         for one in _correlated_subqueries(self.message):
             yield parse_proto(one)
 
+    def correlated_in_merge(self) -> Iterator[int]:
+        """Of a MERGE: where a correlated subquery of its conditions and clauses begins, a byte offset."""
+        node: Any = self.message
+        while kind := node.WhichOneof("node") if "node" in node.DESCRIPTOR.oneofs_by_name else None:
+            node = getattr(node, kind)
+        if node.DESCRIPTOR.name == "ResolvedMergeStmtProto":
+            for part in (node.merge_expr, *node.when_clause_list):
+                for one in _correlated_subqueries(part):
+                    yield parse_proto(one).parse_location_range.start
+
 
 class Tables:
     """Tables and views, and beside them a script's variables."""

@@ -10,7 +10,7 @@ from zetasql.types import ResolvedQueryStmt, Type
 from services.platform.bigquery.ddl import Table, View
 from services.platform.bigquery.sql import Block
 from tools.check_sql.analysis import Analyzed, Tables
-from tools.check_sql.correlation import not_a_join
+from tools.check_sql.correlation import IN_MERGE, not_a_join
 from tools.check_sql.language import options, type_of
 from tools.check_sql.problem import Problem
 from tools.check_sql.rules import broken_rules
@@ -79,6 +79,8 @@ class Checker:
                 continue
             for start, message in (one for subquery in found.correlated_subqueries() for one in not_a_join(subquery)):
                 yield part.line + part.text.encode()[:start].count(b"\n"), 1, message
+            for start in found.correlated_in_merge():
+                yield part.line + part.text.encode()[:start].count(b"\n"), 1, IN_MERGE
             if part.declares:
                 variables |= {name: type_of(kind) if kind else found.tree.type for name, kind in part.declares.items()}
             yield found

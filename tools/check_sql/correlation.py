@@ -3,7 +3,8 @@
 ZetaSQL and the emulator accept any subquery. BigQuery runs a subquery that reads a table and names columns of the outer statement only as a
 join, and a join needs an equality of fields from both sides (BigQuery, "Troubleshoot query issues", correlated subqueries). So each such
 column must be alone on one side of an `=` in the subquery's WHERE, with the subquery's own columns on the other. A subquery that reads no
-table, e.g. only an array of the row, is no join and is not checked.
+table, e.g. only an array of the row, is no join and is not checked; but in the conditions and clauses of a MERGE BigQuery has none at all
+("MERGE statement", limitations).
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from zetasql.types import (
 COLUMN = "BigQuery cannot turn this correlated subquery into a join: {} must be in an equality with a column of the subquery; use a JOIN"
 NESTED = "BigQuery cannot turn a correlated subquery inside a correlated subquery into joins; use a JOIN"
 LIMITED = "BigQuery cannot turn a correlated subquery with LIMIT into a join; use an aggregate, or QUALIFY ROW_NUMBER() in a JOIN"
+IN_MERGE = "BigQuery has no correlated subqueries in the conditions and clauses of a MERGE; compare with an array or a variable"
 _INNER, _LEFT = ResolvedJoinScanEnums.JoinType.INNER, ResolvedJoinScanEnums.JoinType.LEFT
 
 

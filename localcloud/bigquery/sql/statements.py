@@ -1,9 +1,9 @@
 """Keeps what the emulator has to know of a statement before it is translated, so that a known text is parsed no more.
 
 local-bigquery splits a script and parses each statement anew every time: a third of the time of a run's large scripts. Once the translation
-of a query, an INSERT, an UPDATE or a DELETE is known (see `translations`), its tree is only asked what kind of statement it is, and which
-table it writes: an outline answers both, a tree with that one table in it. The whole tree is made again where it is needed: for a
-translation that is not kept, and for the words of an error.
+of a query, an INSERT, an UPDATE, a DELETE or a MERGE that replaces rows is known (see `translations`), its tree is only asked what kind of
+statement it is, and which table it writes: an outline answers both, a tree with that one table in it. The whole tree is made again where it
+is needed: for a translation that is not kept, and for the words of an error.
 
 Texts that differ in random ids only, as those over a run's staging tables do, are one text.
 
@@ -25,6 +25,7 @@ from local_bigquery.sql.script import Interpreter, Statement
 from sqlglot import exp
 
 from localcloud.bigquery.sql import shelf
+from localcloud.bigquery.sql.replacing import replaces
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 2000
@@ -35,7 +36,7 @@ OTHERS = re.compile(
 ROW_COUNT = re.compile(r"@@row_count\b", re.IGNORECASE)
 """The one system variable that our scripts read; a number is put in its place."""
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}")
-CHANGES = (exp.Insert, exp.Update, exp.Delete)
+CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 # What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
 READING = (exp.Query, exp.Reference, exp.TemporaryProperty, exp.Clone)
 
@@ -57,6 +58,8 @@ class Text:
     """The random ids, in their order."""
     whole: Callable[[], exp.Expression] = field(compare=False, repr=False)
     """Makes the whole tree."""
+    text: str = field(default="", compare=False, repr=False)
+    """Of a statement: as it is."""
 
     def __deepcopy__(self, memo: Any) -> None:
         """A copy of a tree is not what was parsed."""
@@ -137,7 +140,7 @@ def outlines(text: str) -> list[exp.Expression]:
         known, table = _outlines.get(of_any_ids), _tables.get(text)
     if table is not None:
         return [table]
-    as_text = Text(of_any_ids=of_any_ids, ids=ids, whole=lambda: _parse(text)[0])
+    as_text = Text(of_any_ids=of_any_ids, ids=ids, text=text, whole=lambda: _parse(text)[0])
     if known is None:
         kept: _Outline | None = shelf.find("outline", of_any_ids)
         if kept is not None:
@@ -185,6 +188,8 @@ def is_plain(tree: exp.Expression) -> bool:
         return False
     if isinstance(tree, exp.Create):
         return tree.args.get("kind") == "TABLE" and isinstance(tree.this, exp.Schema) and tree.find(*READING) is None
+    if isinstance(tree, exp.Merge):
+        return replaces(tree)
     return isinstance(tree, (exp.Query, *CHANGES))
 
 

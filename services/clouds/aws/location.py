@@ -29,7 +29,7 @@ class S3Location:
         bucket, slash, path = export.removeprefix("s3://").partition("/")
         path = path.rstrip("/")
         if not export.startswith("s3://") or not slash or not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-            raise AccessRefused(f"`export` is no location of an AWS export. It must be {TAKES}.")
+            raise AccessRefused(f"`export` is not the location of an AWS export. It must be {TAKES}.")
         if not _BUCKET.fullmatch(bucket) or _ADDRESS.fullmatch(bucket):
             raise AccessRefused(f"`export` names no S3 bucket that can exist. It must be {TAKES}.")
         return cls(bucket=bucket, path=path)

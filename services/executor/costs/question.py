@@ -70,7 +70,7 @@ def read_question(  # noqa: PLR0913 - the fields of the request
         raise InvalidArgument("top", f"use 1 to {MOST_TOP:,}; 0 means all.")
     dimensions = read_group_by(group_by)
     if top and not dimensions:
-        raise InvalidArgument("top", "counts groups: say with group_by of what.")
+        raise InvalidArgument("top", "counts groups, so group_by must say by what to group.")
     return Question(
         first=period.first,
         last=period.last,

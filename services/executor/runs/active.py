@@ -17,6 +17,7 @@ from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store
+from services.platform import log
 from services.platform.backoff import backoff
 from services.platform.clock import Clock
 from services.platform.errors import Unavailable
@@ -131,7 +132,7 @@ class ActiveRuns:
     async def _supervise(self, active: _ActiveRun) -> None:
         run = active.prepared.run
         on_behalf_of.set(ALL)  # the call that started it is answered
-        structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
+        log.bind(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)
             outcome = replace(outcome, cost=active.progress.meter.cost)

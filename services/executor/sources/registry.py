@@ -83,4 +83,4 @@ class TenantSources:
         except (FailedPrecondition, Internal) as error:
             if error.reason == "KMS_KEY_UNUSABLE":  # once the operator has fixed it, another attempt succeeds
                 raise StepError(error.message, is_retryable=True) from error
-            raise StepError(f"The stored {provider} credentials are gone or do not open. Set them again.") from None
+            raise StepError(f"The stored {provider} credentials are missing or cannot be decrypted. Set them again.") from None

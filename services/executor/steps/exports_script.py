@@ -3,7 +3,7 @@ keeps an older version of a period from replacing a newer one. Part of `publish_
 safe.
 
 Why this part is safe
-    - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction deletes and inserts it. So of two
+    - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction replaces it. So of two
       concurrent publishes of a period BigQuery cancels one; its retry finds another version than it has seen, and publishes nothing.
     - So it does with two publishes of different exports, which both change this table, and the second one finds the rows of an account that
       both have.
@@ -15,12 +15,20 @@ Why this part is safe
 from typing import Final
 
 from services.executor.ledger.store import EXPORTS
+from services.executor.steps.replace_rows import replace_rows
 
 KEPT_OF_PERIODS: Final = (
     "NOT EXISTS (SELECT 1 FROM UNNEST(@exports) AS e"
     " WHERE (e.source_id = t.x_SourceId OR t.x_SourceId IN UNNEST(@replaced_sources)) AND e.billing_period = t.x_BillingPeriod)"
 )
 """A condition on rows `t` of the published table: those of other sources and of other periods stay; but for a source that is replaced."""
+GONE_OF_PERIODS: Final = "CONCAT(t.x_SourceId, ' ', CAST(t.x_BillingPeriod AS STRING)) IN UNNEST(measured.replaced_periods)"
+"""The opposite, without a subquery."""
+REPLACED_PERIODS: Final = """ARRAY(
+  SELECT DISTINCT CONCAT(source_id, ' ', CAST(e.billing_period AS STRING))
+  FROM UNNEST(@exports) AS e
+  CROSS JOIN UNNEST(ARRAY_CONCAT([e.source_id], @replaced_sources)) AS source_id)"""
+"""The ids of exports with the periods that are replaced of them."""
 NEW_OF_PERIODS: Final = (
     "EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = n.x_SourceId AND e.billing_period = n.x_BillingPeriod)"
 )
@@ -60,7 +68,7 @@ def doubled(table: str, of_the_run: str, query: str) -> str:
     ) AS n
       ON n.x_BillingPeriod = t.x_BillingPeriod AND n.x_SourceId != t.x_SourceId AND n.BillingAccountId = t.BillingAccountId
       AND IFNULL(n.SubAccountId, '') = IFNULL(t.SubAccountId, '')
-    {of_the_run} AND t.x_SourceId NOT IN UNNEST(@replaced_sources)
+    WHERE {of_the_run} AND t.x_SourceId NOT IN UNNEST(@replaced_sources)
   ) AS a)"""
 
 
@@ -72,20 +80,18 @@ WHERE NOT EXISTS (SELECT 1 FROM {EXPORTS} AS e WHERE e.source_id = r.source_id A
 """Before the transaction: the rows that it changes."""
 
 
-def exports_statements(provider_param: str) -> str:
-    """The statements that write the periods' rows; `provider_param` is the query parameter with the provider, lower-case."""
-    return f"""DELETE FROM {EXPORTS} AS t
-WHERE EXISTS (
-  SELECT 1
-  FROM UNNEST(@exports) AS r
-  WHERE (r.source_id = t.source_id OR t.source_id IN UNNEST(@replaced_sources)) AND r.billing_period = t.billing_period);
-INSERT INTO {EXPORTS} (
-  source_id, billing_period, provider, dataset, focus_version, manifest_key, manifest_etag, manifest_id, exported_at, version, days,
-  row_count, sums, file_count, byte_count, published_at, pipeline_logging_id
+_COLUMNS: Final = (
+    *("source_id", "billing_period", "provider", "dataset", "focus_version", "manifest_key", "manifest_etag", "manifest_id", "exported_at"),
+    *("version", "days", "row_count", "sums", "file_count", "byte_count", "published_at", "pipeline_logging_id"),
 )
-SELECT
-  r.source_id, r.billing_period, UPPER(@{provider_param}), r.dataset, r.focus_version, r.manifest_key, r.manifest_etag, r.manifest_id,
-  r.exported_at, r.seen_version + 1, d.days, r.row_count, s.sums, r.file_count, r.byte_count, @loaded_at, @pipeline_logging_id
+
+
+def exports_statements(provider_param: str) -> str:
+    """The statement that writes the periods' rows; `provider_param` is the query parameter with the provider, lower-case."""
+    rows = f"""SELECT
+  r.source_id, r.billing_period, UPPER(@{provider_param}) AS provider, r.dataset, r.focus_version, r.manifest_key, r.manifest_etag,
+  r.manifest_id, r.exported_at, r.seen_version + 1 AS version, d.days, r.row_count, s.sums, r.file_count, r.byte_count,
+  @loaded_at AS published_at, @pipeline_logging_id AS pipeline_logging_id
 FROM UNNEST(@exports) AS r
 LEFT JOIN (
   SELECT one.billing_period, ARRAY_AGG(one.day ORDER BY one.day) AS days FROM UNNEST(@export_days) AS one GROUP BY one.billing_period
@@ -97,5 +103,6 @@ LEFT JOIN (
       AS sums
   FROM UNNEST(@source_sums) AS one
   GROUP BY one.billing_period
-) AS s ON s.billing_period = r.billing_period;
-"""
+) AS s ON s.billing_period = r.billing_period"""
+    gone = "CONCAT(t.source_id, ' ', CAST(t.billing_period AS STRING)) IN UNNEST(measured.replaced_periods)"
+    return replace_rows(EXPORTS, _COLUMNS, rows, gone)

@@ -13,7 +13,8 @@ from typing import Final
 from services.executor.ledger.days import DAY_READS, STATES, WATERMARKS
 from services.executor.ledger.store import CHANGES, DAYS, EXPORTS, SOURCES
 from services.executor.sources.source import MONTHS_OUTPUTS
-from services.executor.steps.exports_script import IS_NEWER, KEPT_OF_PERIODS, PERIODS_SUPERSEDED, PREPARED, exports_statements
+from services.executor.steps.exports_script import GONE_OF_PERIODS, IS_NEWER, KEPT_OF_PERIODS, PREPARED, exports_statements
+from services.executor.steps.replace_rows import replace_rows
 
 SOURCE: Final = "_ledger_source"
 """The query parameter with the source, e.g. gcp."""
@@ -24,8 +25,6 @@ DERIVED_FROM: Final = "source_versions"
 SOURCE_VERSIONS: Final = "ARRAY<STRUCT<day DATE, version INT64>>"
 SOURCE_COLUMNS: Final = {"usage_date": "DATE", "pipeline_logging_id": "STRING"}
 """The columns of a source's own table by which it is known which version a day has."""
-SUPERSEDED: Final = "is_superseded"
-"""A newer reading of one of the days has been published."""
 EXPORTED: Final = "export_time"
 """The column of a source's own table by which rows are new."""
 KEPT_ROWS: Final = (
@@ -33,6 +32,11 @@ KEPT_ROWS: Final = (
     " WHERE r.day = t.{day} AND r.since IS NOT NULL AND IFNULL(t." + EXPORTED + " <= r.since, TRUE))"
 )
 """A condition on rows `t` of the published table: of a day of which only newer rows were read, the older ones stay."""
+GONE_ROWS: Final = (
+    "(t.{day} IN UNNEST(measured.whole_days)"
+    " OR t." + EXPORTED + " > measured.added_since[SAFE_OFFSET(DATE_DIFF(t.{day}, @first_day, DAY))])"
+)
+"""The opposite, of rows of the run's days: see `ledger_measures` for the fields."""
 
 
 class LedgerKind(Enum):
@@ -73,6 +77,12 @@ class LedgerEntry:
             return None
         return KEPT_OF_PERIODS if self.kind is LedgerKind.MONTHS else KEPT_ROWS.format(day=day)
 
+    def gone_rows(self, day: str) -> str | None:
+        """The opposite of `kept_rows`, of rows of the run's days, without a subquery; None: all go."""
+        if self.kind is LedgerKind.DERIVED:
+            return None
+        return GONE_OF_PERIODS if self.kind is LedgerKind.MONTHS else GONE_ROWS.format(day=day)
+
     @property
     def is_newer(self) -> str:
         """A condition, for a publish that was superseded: others have published, or will, what it was to publish. Of months, the same or a
@@ -106,82 +116,6 @@ def ledger_params(entry: LedgerEntry) -> dict[str, str]:
             return own | dict(MONTHS_OUTPUTS)
         case LedgerKind.READINGS:
             return own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
-
-
-KNOWN: Final = (
-    "ARRAY<STRUCT<usage_date DATE, first_loaded_at TIMESTAMP, changed_at TIMESTAMP, version INT64, focus_version INT64, state STRING,"
-    " state_rule STRING, source_table STRING, source_created_at TIMESTAMP, exported_to TIMESTAMP, is_followed BOOL, is_loaded BOOL>>"
-)
-"""The type of `known`: the ledger's rows of the run's days before the publish."""
-
-
-_NEWER_READING: Final = """EXISTS (
-  SELECT 1
-  FROM UNNEST(q.known) AS k
-  INNER JOIN UNNEST(@day_reads) AS r ON r.day = k.usage_date
-  WHERE IF(
-    k.source_table = r.source_table,
-    k.source_created_at > r.source_created_at
-      OR IFNULL(k.source_created_at = r.source_created_at, TRUE) AND k.exported_to > r.exported_to,
-    r.since IS NOT NULL))"""
-
-
-VERSIONS: Final = """SELECT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
-    FROM (
-      SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
-      FROM {rows}
-      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-      GROUP BY b.usage_date, run
-    ) AS g
-    GROUP BY g.usage_date"""
-"""The version of each day in a source's own table, as the step that derives rows has it: whose rows it holds, and how many of each. A run's
-rows of a day come in one transaction and then only ever become fewer, so days of one version hold the same rows.
-"""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MeasuredField:
-    """A field of the script's variable `measured`, which one statement of the transaction sets."""
-
-    name: str
-    type: str
-    """GoogleSQL."""
-    sql: str
-    """An expression. It may name those of `q` that `is_first` has."""
-    is_first: bool = False
-
-
-def not_as_read(rows: str) -> str:
-    """A condition: `rows`, an item of a FROM clause with the alias `b`, are not those that the step has read which derives from them."""
-    return f"""EXISTS (
-  SELECT 1
-  FROM (
-    {VERSIONS.format(rows=rows)}
-  ) AS found
-  FULL JOIN UNNEST(@{DERIVED_FROM}) AS seen ON seen.day = found.day
-  WHERE IFNULL(found.version != seen.version, TRUE))"""
-
-
-def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
-    """What must be known of the ledger.
-
-    `is_superseded`: another run has published a newer reading of a day, so that this one must not: rows of the same table that were
-    exported later, or of a table that was created later. Where only newer rows are added, the day must also still come from the same
-    table. For a table that is derived: the source's own table does not hold the rows that were read of it, because another run has
-    published since, or, where they were read before this run's own publish, in between.
-    """
-    if entry is None:
-        return []
-    if entry.kind is LedgerKind.DERIVED:
-        return [MeasuredField(name=SUPERSEDED, type="BOOL", sql=not_as_read(f"{entry.derived_from} AS b"))]
-    known = f"""ARRAY(
-  SELECT AS STRUCT
-    d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
-    d.exported_to, d.is_followed, d.is_loaded
-  FROM {DAYS} AS d
-  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days))"""
-    newer = PERIODS_SUPERSEDED if entry.kind is LedgerKind.MONTHS else _NEWER_READING
-    return [MeasuredField(name="known", type=KNOWN, sql=known, is_first=True), MeasuredField(name=SUPERSEDED, type="BOOL", sql=newer)]
 
 
 def ledger_statements(entry: LedgerEntry | None, *, with_derived: bool = False) -> str:
@@ -228,24 +162,21 @@ _HOLDS: Final = """SELECT
   GROUP BY b.usage_date"""
 """What each day holds now; days without rows are absent."""
 _COLUMNS: Final = (
-    "source, usage_date, row_count, sums, first_loaded_at, last_loaded_at, changed_at, version, source_version, focus_version, state,\n"
-    "  state_rule, source_table, source_created_at, exported_to, is_followed, pipeline_logging_id, is_loaded"
+    *("source", "usage_date", "row_count", "sums", "first_loaded_at", "last_loaded_at", "changed_at", "version", "source_version"),
+    *("focus_version", "state", "state_rule", "source_table", "source_created_at", "exported_to", "is_followed", "pipeline_logging_id"),
+    "is_loaded",
 )
 
 
 def _days(*, is_focus: bool, is_loaded: str = "TRUE") -> str:
     """`is_focus`: focus_cost_daily is published, too, which so is never behind."""
     focus_version = "IFNULL(n.version, 0) + 1" if is_focus else "IFNULL(n.focus_version, 0)"
-    # A MERGE would be one statement less; the emulator cannot run it inside a transaction.
-    return f"""DELETE FROM {DAYS} WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
-INSERT INTO {DAYS} (
-  {_COLUMNS}
-)
-SELECT
-  @{SOURCE}, n.day, n.row_count, n.sums, IFNULL(n.first_loaded_at, @loaded_at), @loaded_at, IF(n.is_moved, @loaded_at, n.changed_at),
-  IFNULL(n.version, 0) + 1, IFNULL(n.version, 0) + 1, {focus_version},
-  IF(n.is_moved, n.new_state, n.state), IF(n.is_moved, n.new_rule, n.state_rule),
-  n.source_table, n.source_created_at, n.exported_to, n.is_followed, @pipeline_logging_id, {is_loaded}
+    rows = f"""SELECT
+  @{SOURCE} AS source, n.day AS usage_date, n.row_count, n.sums, IFNULL(n.first_loaded_at, @loaded_at) AS first_loaded_at,
+  @loaded_at AS last_loaded_at, IF(n.is_moved, @loaded_at, n.changed_at) AS changed_at, IFNULL(n.version, 0) + 1 AS version,
+  IFNULL(n.version, 0) + 1 AS source_version, {focus_version} AS focus_version, IF(n.is_moved, n.new_state, n.state) AS state,
+  IF(n.is_moved, n.new_rule, n.state_rule) AS state_rule, n.source_table, n.source_created_at, n.exported_to, n.is_followed,
+  @pipeline_logging_id AS pipeline_logging_id, {is_loaded} AS is_loaded
 FROM (
   SELECT
     r.day, IFNULL(h.row_count, 0) AS row_count, h.sums, k.first_loaded_at, k.changed_at, k.version, k.focus_version,
@@ -260,17 +191,20 @@ FROM (
   LEFT JOIN (
   {_HOLDS}
   ) AS h ON h.usage_date = r.day
-) AS n;
-"""
+) AS n"""
+    return replace_rows(DAYS, _COLUMNS, rows, f"t.source = @{SOURCE} AND t.usage_date IN UNNEST(@run_days)")
 
 
 def _sources() -> str:
+    columns = ("source", "source_table", "source_created_at", "watermark", "updated_at", "pipeline_logging_id")
+    rows = f"""SELECT
+  @{SOURCE} AS source, m.source_table, m.source_created_at, m.watermark, @loaded_at AS updated_at,
+  @pipeline_logging_id AS pipeline_logging_id
+FROM UNNEST(@watermarks) AS m"""
+    replaced = replace_rows(SOURCES, columns, rows, f"t.source = @{SOURCE} AND t.source_table IN UNNEST(measured.followed)")
     return f"""-- only with @watermarks: a run for changed days moves them
 IF ARRAY_LENGTH(@watermarks) > 0 THEN
-  DELETE FROM {SOURCES} WHERE source = @{SOURCE} AND source_table IN (SELECT m.source_table FROM UNNEST(@watermarks) AS m);
-  INSERT INTO {SOURCES} (source, source_table, source_created_at, watermark, updated_at, pipeline_logging_id)
-  SELECT @{SOURCE}, m.source_table, m.source_created_at, m.watermark, @loaded_at, @pipeline_logging_id FROM UNNEST(@watermarks) AS m;
-END IF;
+{replaced}END IF;
 """
 
 
@@ -280,7 +214,7 @@ WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
 -- seldom: a day was published before there was a ledger
 IF @@row_count < ARRAY_LENGTH(@run_days) THEN
 INSERT INTO {DAYS} (
-  {_COLUMNS}
+  {", ".join(_COLUMNS)}
 )
 SELECT
   @{SOURCE}, n.day, n.row_count, n.sums, @loaded_at, @loaded_at, @loaded_at, 1, 0, 1, n.state, n.state_rule,

@@ -1,7 +1,7 @@
 """Composes the fenced replace: the only script that moves rows from staging into a tenant's table.
 
     1. The run's fence row is created, OPEN, if the run is RUNNING and claimed by this publisher (x_meta_publish_fences).
-    2. One transaction: compare what the days hold with the new rows, delete the old, insert the new, write the ledger of days, and last
+    2. One transaction: compare what the days hold with the new rows, replace the old by the new, write the ledger of days, and last
        update the fence row. That UPDATE changes the row only if it is still OPEN, has the same claim, no day loses too much, and no other
        run has published a newer reading of a day. If it changed none: rollback.
     Where nothing follows the publish, the transaction ends the run: it updates the run's own row in place of the fence row, on the same
@@ -27,15 +27,9 @@ from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
 from services.executor.steps.exports_script import DOUBLED, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
-from services.executor.steps.ledger_script import (
-    SUPERSEDED,
-    LedgerEntry,
-    LedgerKind,
-    MeasuredField,
-    ledger_measures,
-    ledger_params,
-    ledger_statements,
-)
+from services.executor.steps.ledger_measures import SUPERSEDED, MeasuredField, ledger_measures
+from services.executor.steps.ledger_script import LedgerEntry, LedgerKind, ledger_params, ledger_statements
+from services.executor.steps.replace_rows import replace_rows
 from services.executor.steps.run_end_script import EndOfRun
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
@@ -157,9 +151,9 @@ SELECT
 
 
 def _of_the_run(replacement: Replacement) -> str:
-    """Which rows `t` of the table are of the run's days, and the template's own."""
+    """A condition on rows `t` of the table: they are of the run's days, and the template's own."""
     own = f" AND {replacement.own.condition(OWN, 't')}" if replacement.own else ""
-    return f"WHERE t.{replacement.day} BETWEEN @first_day AND @last_day AND t.{replacement.day} IN UNNEST(@run_days){own}"
+    return f"t.{replacement.day} BETWEEN @first_day AND @last_day AND t.{replacement.day} IN UNNEST(@run_days){own}"
 
 
 def _query(rows: Block) -> str:
@@ -167,20 +161,15 @@ def _query(rows: Block) -> str:
 
 
 def _replaced(replacement: Replacement, rows: Block) -> str:
-    """The statements that delete the rows that do not stay, and insert the new ones."""
+    """The statement that deletes the rows that do not stay, and inserts the new ones."""
     table, day, columns = replacement.table, replacement.day, list(replacement.table.columns)
     is_new = f" AND n.{replacement.own.column} = @{OWN}" if replacement.own else ""
     of_periods = f" AND {NEW_OF_PERIODS}" if replacement.by_months else ""
     is_inside = f"n.{day} IN UNNEST(@run_days){is_new}{of_periods}"
     selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
-    stays = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
-    return f"""DELETE FROM {table.name} AS t {_of_the_run(replacement)}{stays};
-INSERT INTO {table.name} ({", ".join(columns)})
-SELECT {", ".join(selected)}
-FROM (
-{_query(rows)}
-) AS n;
-"""
+    goes = replacement.ledger.gone_rows(day) if replacement.ledger else None
+    gone = f"{_of_the_run(replacement)}{f' AND {goes}' if goes else ''}"
+    return replace_rows(table.name, columns, f"SELECT {', '.join(selected)}\nFROM (\n{_query(rows)}\n) AS n", gone)
 
 
 def _measures(replacement: Replacement, rows: Block) -> list[MeasuredField]:
@@ -249,7 +238,7 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
         SELECT is_old, FALSE AS is_new, {of_old} AS unit, {_figures(replacement, "t")}
         FROM {replacement.table.name} AS t
         {old}
-        {of_the_run}{stays}
+        WHERE {of_the_run}{stays}
         UNION ALL
         SELECT FALSE AS is_old, TRUE AS is_new, {of_new} AS unit, {_figures(replacement, "n")}
         FROM (

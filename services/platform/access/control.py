@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import structlog
 from convergence.access.v1 import access_pb2
 
+from services.platform import log
 from services.platform.access.addresses import client_address, client_network, peer_name
 from services.platform.access.admin_keys import operator_of
 from services.platform.access.bearer import bearer_token
@@ -22,7 +22,7 @@ from services.platform.access.scopes import may
 from services.platform.access.sessions.cache import SessionCache
 from services.platform.access.sessions.session import REFUSED_TOKEN, Session, SessionAuthenticator
 from services.platform.clock import Clock, SystemClock
-from services.platform.errors import PermissionDenied, Unauthenticated
+from services.platform.errors import ConvergenceError, PermissionDenied, Unauthenticated
 from services.platform.rpc.calls import Call, Rpc, Step
 from services.platform.rpc.rules import rule_of
 from services.platform.settings import ServiceSettings
@@ -56,7 +56,7 @@ class AccessControl:
             caller = await self._caller(rpc, rule, call)
             # What the request says is in the log's lines already.
             if caller.tenant_id and caller.tenant_id != getattr(call.request, "tenant_id", None):
-                structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id)
+                log.bind(tenant_id=caller.tenant_id)
             set_caller(caller)
             return await proceed(call)
 
@@ -78,14 +78,17 @@ class AccessControl:
                 return await self._admin_caller(call, rule)
             case "tenant":
                 holder, session = await self._holder(call)
-                known = _tenant_caller(holder, session)
-                set_caller(known)
-                self._limiter.tenant(
-                    call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
-                )
-                _authorize(call, rule, holder)
-                claimed = claimed_user_id(call.metadata)
-                return _tenant_caller(holder, session, claimed) if claimed else known
+                try:
+                    self._limiter.tenant(
+                        call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
+                    )
+                    _authorize(call, rule, holder)
+                    claimed = claimed_user_id(call.metadata)
+                except ConvergenceError:
+                    # Whose credential it is, the audit log says of a refused call, too.
+                    set_caller(_tenant_caller(holder, session))
+                    raise
+                return _tenant_caller(holder, session, claimed)
         raise PermissionDenied("CALLER_DENIED", f"{rpc.path} has no access rule in its proto, so every call is refused.")
 
     async def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:

@@ -20,7 +20,7 @@ class Operators:
     async def authenticate(self, token: str) -> Operator:
         """Raises Unauthenticated for a token that is not good, Unavailable while its issuer's keys cannot be read."""
         if self._tokens is None:
-            raise Unauthenticated("TOKEN_INVALID", "This installation takes no tokens of operators. Send an admin key in X-Admin-Key.")
+            raise Unauthenticated("TOKEN_INVALID", "This installation does not accept operators' tokens. Send an admin key in X-Admin-Key.")
         verified = await self._tokens.verify(token)
         claims = verified.claims
         roles = {rule.role for trust in verified.trust for rule in trust.rules if fits(rule, claims, groups=claims.get(trust.groups_claim))}

@@ -28,9 +28,12 @@ from typing import Any
 
 _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
-_DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
+# In the clauses of a MERGE no table follows.
+_DML = re.compile(
+    r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+(?!(?:SET|WHEN|ROW|VALUES)\b)([A-Za-z_]\w*)", re.IGNORECASE
+)
 _INSERT = re.compile(r"\bINSERT\s+INTO\s+([A-Za-z_]\w*)", re.IGNORECASE)
-_READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
+_READ = re.compile(r"\b(?:FROM|JOIN|USING)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
 _CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
 _BRANCH = re.compile(r"\s*(?:ELSE|END)\b", re.IGNORECASE)
 _ROLLBACK = re.compile(r"\bROLLBACK\s+TRANSACTION\b", re.IGNORECASE)

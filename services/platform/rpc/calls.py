@@ -106,7 +106,12 @@ class InterceptedHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # unty
             step = interceptor(Rpc.of(path), step)
 
         async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            return await step(_call_of(await _parsed(handler, raw, context), context))
+            try:
+                request: Message = handler.request_deserializer(raw)
+            except DecodeError:
+                await _refuse_unreadable(context)
+                raise
+            return await step(_call_of(request, context))
 
         # Parsed here, not by gRPC, which would answer UNKNOWN with Python's error text.
         coding = {"request_deserializer": None, "response_serializer": handler.response_serializer}
@@ -150,14 +155,9 @@ async def _send_headers(call: Call) -> None:
         call.headers.clear()
 
 
-async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
-    try:
-        request: Message = handler.request_deserializer(raw)
-    except DecodeError:
-        bad = InvalidArgument("request", "is no message of the type that this RPC takes.")
-        await context.abort_with_status(rpc_status.to_status(to_status(bad)))
-        raise
-    return request
+async def _refuse_unreadable(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    bad = InvalidArgument("request", "is no message of the type that this RPC takes.")
+    await context.abort_with_status(rpc_status.to_status(to_status(bad)))
 
 
 def _call_of(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Call:

@@ -12,6 +12,7 @@ import grpc
 import structlog
 from grpc_status import rpc_status
 
+from services.platform import log
 from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, Unavailable, to_status
 from services.platform.metrics.calls import CALL_SECONDS, CALL_STREAM_SECONDS, CALLS, CALLS_IN_FLIGHT
 from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
@@ -37,7 +38,7 @@ def report(rpc: Rpc, proceed: Step) -> Step:
         identity = id_of(call.metadata)
         request_id.set(identity)
         tenant_id = getattr(call.request, "tenant_id", "") or None
-        structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
+        log.bind(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
         if is_traced:
             annotate({"convergence.request_id": identity} | ({"convergence.tenant_id": tenant_id} if tenant_id else {}))
         began, code = time.monotonic(), "OK"

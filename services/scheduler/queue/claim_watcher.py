@@ -11,6 +11,7 @@ from typing import Self
 
 import structlog
 
+from services.platform import log
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.platform.periodic import Periodic
@@ -135,7 +136,7 @@ class ClaimWatcher:
     async def _start(self, held: _Held) -> None:
         claim = held.claim
         held.claim = replace(claim, is_new=False)  # whatever comes of it
-        structlog.contextvars.bind_contextvars(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
+        log.bind(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
         try:
             match await self._starter.start(claim, partial(self._start_by, held)):
                 case Started() as started:

@@ -24,6 +24,13 @@ MERGES = {
     "replace": """
         MERGE merged.{table} AS t USING (SELECT 7 AS id, 70 AS amount) AS s ON FALSE
         WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT (id, amount) VALUES (s.id, s.amount)""",
+    "replace some": """
+        MERGE merged.{table} AS t USING (SELECT 7 AS id, CASE WHEN TRUE THEN 70 END AS amount UNION ALL SELECT 8, 80) AS s ON FALSE
+        WHEN NOT MATCHED BY TARGET AND s.id > 7 THEN INSERT (amount, id) VALUES (s.amount + 1, s.id)
+        WHEN NOT MATCHED BY SOURCE AND t.id IN UNNEST([2, 4]) THEN DELETE""",
+    "replace by its own rows": """
+        MERGE merged.{table} AS t USING (SELECT o.id + 10 AS id, o.amount FROM merged.{table} AS o) AS s ON FALSE
+        WHEN NOT MATCHED BY SOURCE AND t.id < 4 THEN DELETE WHEN NOT MATCHED THEN INSERT (id, amount) VALUES (s.id, s.amount)""",
     "itself": """
         MERGE merged.{table} AS t USING merged.{table} AS s ON t.id = s.id + 1 AND t.id > 2
         WHEN MATCHED THEN UPDATE SET amount = s.amount""",
@@ -73,6 +80,19 @@ def test_it_does_the_same_as_outside(client: bigquery.Client, name: str) -> None
     children = [counts(one) for one in client.list_jobs(parent_job=script.job_id) if one.statement_type in {"INSERT", "UPDATE", "MERGE"}]
     assert rows(client, inside) == rows(client, outside)
     assert sorted(map(repr, children)) == sorted(repr(counts(one)) for one in alone)
+
+
+def test_a_replacement_that_fails_has_deleted_nothing(client: bigquery.Client) -> None:
+    """Outside of a transaction, too: the rows are deleted before the source is read."""
+    table = filled(client, "failed")
+    before = rows(client, table)
+    source = "SELECT IF(id > 1, ERROR('not this one'), id) AS id FROM UNNEST([1, 2]) AS id"
+    with pytest.raises(BadRequest, match="not this one"):
+        client.query_and_wait(
+            f"MERGE merged.{table} AS t USING ({source}) AS s ON FALSE WHEN NOT MATCHED BY SOURCE THEN DELETE "
+            "WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)"
+        )
+    assert rows(client, table) == before
 
 
 def test_it_is_taken_back_with_its_transaction_and_seen_by_none_before(client: bigquery.Client) -> None:

@@ -107,7 +107,7 @@ def test_the_key_and_the_role_read_the_export_alone(account: AwsAccount, issuer:
     elsewhere = ReadRequest(parameters={"export": f"s3://{BUCKET}/finops/other"}, period=None, exports=asked)
     with opened(account, key_credentials(), tmp_path) as source, pytest.raises(StepError, match="s3:ListBucket"):
         source.find(elsewhere, lambda: None)
-    with opened(account, key_credentials(), tmp_path) as source, pytest.raises(StepError, match="is no location of an AWS export"):
+    with opened(account, key_credentials(), tmp_path) as source, pytest.raises(StepError, match="is not the location of an AWS export"):
         source.find(replace(elsewhere, parameters={"export": "account/container/focus"}), lambda: None)
 
     def of_another(audience: str) -> str:

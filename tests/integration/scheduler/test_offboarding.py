@@ -95,6 +95,8 @@ class Ending:
     """The offboarding of one scheduler process, with its peers."""
 
     process: TenantOffboarding
+    patient: TenantOffboarding
+    """Waits for what another call has taken over."""
     auth: StubAuth
     credentials: StubCredentials
 
@@ -118,7 +120,8 @@ async def ending(
         peers = Peers(auth=await channel("auth", closing), credentials=await channel("credentials", destruction), executor=to_executor)
         store, queue = OffboardingStore(tables.bq), QueueStore(tables.bq)
         process = TenantOffboarding(store=store, queue=queue, peers=peers, clock=tables.clock, wait_seconds=0.0)
-        yield Ending(process=process, auth=auth, credentials=credentials)
+        patient = TenantOffboarding(store=store, queue=queue, peers=peers, clock=tables.clock)
+        yield Ending(process=process, patient=patient, auth=auth, credentials=credentials)
 
 
 @pytest.fixture
@@ -322,5 +325,5 @@ async def test_two_calls_at_once_end_the_same_tenant(tables: Tables, scheduler: 
     await tables.schedules([tenant_id] * 3)
     await scheduler.trigger.fire()
     await scheduler.process(1)
-    await asyncio.gather(*(ending.process.offboard(tenant_id, delete_dataset=False) for _ in range(2)))
+    await asyncio.gather(*(ending.patient.offboard(tenant_id, delete_dataset=False) for _ in range(2)))
     assert {(run["state"], run["queue_state"]) for run in await tables.runs()} == {("FAILED", None)}

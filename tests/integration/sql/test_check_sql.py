@@ -271,6 +271,25 @@ def test_a_subquery_that_bigquery_cannot_decorrelate_is_refused(repository: Path
     assert all(said in line and "BigQuery cannot turn" in line for line in found), found
 
 
+@pytest.mark.parametrize(
+    ("condition", "is_refused"),
+    [
+        ("r.attempt > 1 AND EXISTS (SELECT 1 FROM UNNEST(@ids) AS i WHERE i = r.run_id)", True),
+        ("r.run_id NOT IN (SELECT i FROM UNNEST(@ids) AS i WHERE i != r.run_id)", True),
+        ("r.run_id IN UNNEST(@ids) AND r.attempt > (SELECT COUNT(*) FROM UNNEST(@ids))", False),
+    ],
+)
+def test_a_correlated_subquery_in_a_clause_of_a_merge_is_refused(repository: Path, condition: str, is_refused: bool) -> None:
+    """It may stand in the source, and one that is not correlated anywhere."""
+    source = "SELECT s.run_id FROM runs AS s WHERE EXISTS (SELECT 1 FROM UNNEST(@ids) AS i WHERE i = s.run_id)"
+    found = problems(
+        repository,
+        f"-- name: bad\n-- Why.\n-- param: ids ARRAY<STRING>\nMERGE INTO runs AS r USING ({source}) AS n ON FALSE\n"
+        f"WHEN NOT MATCHED BY SOURCE AND\n {condition} THEN DELETE\nWHEN NOT MATCHED THEN INSERT (run_id) VALUES (n.run_id)",
+    )
+    assert [one.startswith("6: bad: ") and "of a MERGE" in one for one in found] == [True] * is_refused, found
+
+
 def test_such_a_subquery_is_reported_with_its_own_line(repository: Path) -> None:
     sql = "SELECT\n  r.run_id,\n  (SELECT COUNT(*) FROM runs AS o WHERE o.attempt > r.attempt) AS n\nFROM runs AS r"
     (found,) = problems(repository, f"-- name: bad\n-- Why.\nDECLARE x INT64;\n{sql}")

@@ -11,7 +11,8 @@ steps publish one after the other.
 from typing import Any, Final
 
 from services.executor.staging.table_after import TableAfter
-from services.executor.steps.ledger_script import LedgerKind, MeasuredField, not_as_read
+from services.executor.steps.ledger_measures import MeasuredField, not_as_read
+from services.executor.steps.ledger_script import LedgerKind
 from services.executor.steps.publish_script import Along, Replacement, allowed_by, changes_of
 from services.platform.bigquery.sql import Block
 

@@ -59,7 +59,7 @@ class PublishDoor(StrictBigQuery):
     @contextmanager
     def statement(self, sql: str, dataset: str) -> Iterator[None]:
         """Around the emulator's work on `sql`."""
-        if not self.table or f"INSERT INTO {self.table}" not in sql or "BEGIN TRANSACTION" not in sql:
+        if not self.table or f"MERGE INTO {self.table} " not in sql or "BEGIN TRANSACTION" not in sql:
             with super().statement(sql, dataset):
                 yield
             return

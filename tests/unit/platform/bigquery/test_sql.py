@@ -75,6 +75,11 @@ def test_a_table_counts_in_each_statement_that_names_it_on_the_way_that_commits(
         ("INSERT INTO a (x) SELECT x FROM c WHERE x NOT IN (SELECT x FROM a)", ("a", "c")),
         ("UPDATE a SET x = 1 WHERE y IN (SELECT y FROM c JOIN b ON TRUE)", ("a", "b", "c")),
         ("DELETE FROM a WHERE TRUE", ("a",)),
+        (
+            "MERGE INTO a USING (SELECT x FROM c) AS n ON FALSE WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT ROW",
+            ("a", "c"),
+        ),
+        ("MERGE a USING b ON a.x = b.x WHEN MATCHED THEN UPDATE SET x = 1 WHEN NOT MATCHED THEN INSERT ROW", ("a", "b")),
         ("DELETE FROM a WHERE TRUE; SELECT x FROM a; SELECT 1 AS x", ("a", "a")),
         ("IF @n = 0 THEN DELETE FROM a WHERE TRUE; ELSE SELECT 1 AS x; END IF", ("a",)),
         ("-- seldom: the first time\nIF @n = 0 THEN DELETE FROM a WHERE TRUE; SELECT x FROM b; END IF; SELECT x FROM c", ("c",)),

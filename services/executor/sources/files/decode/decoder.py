@@ -148,7 +148,7 @@ class Decoder:
                 if time.monotonic() > deadline:
                     self.close()
                     raise StepError(
-                        f"Decoding {name} did not get on for {self._silence_seconds:.0f} s and was stopped. Run it again; if it happens"
+                        f"Decoding {name} made no progress for {self._silence_seconds:.0f} s and was stopped. Run it again; if it happens"
                         " again, the file is damaged."
                     ) from None
                 continue
@@ -192,9 +192,7 @@ def _hide_memory() -> None:
 
 
 def _broken(name: str) -> StepError:
-    return StepError(
-        f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read. Export the month anew."
-    )
+    return StepError(f"The process that decoded {name} broke off: the file is damaged or malicious. It is not read. Export the month anew.")
 
 
 def _batch(content: pa.Buffer, name: str) -> pa.RecordBatch:
