@@ -1,12 +1,16 @@
 """What the console is set up with."""
 
+import re
 import sys
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_URL = re.compile(r"https?://[^/\s:]+(:[0-9]{1,5})?(/\S*)?")
+_Host = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|[0-9a-fA-F:.]+)$")]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -17,8 +21,8 @@ class ConsoleSettings(BaseSettings):
 
     gateway_url: str = Field("http://127.0.0.1:8080", description="The gateway: the only thing that the console calls.")
     gateway_ca: Path | None = Field(None, description="Authorities that the gateway's certificate may come from, PEM. None: the system's.")
-    listen_host: str = Field("127.0.0.1", description="Address for browsers.")
-    listen_port: int = Field(8090, description="Port for browsers.")
+    listen_host: _Host = Field("127.0.0.1", description="Address for browsers.")
+    listen_port: int = Field(8090, ge=1, le=65_535, description="Port for browsers.")
     tls_certificate: Path | None = Field(None, description="Certificate chain towards browsers, PEM. With it, the console speaks TLS.")
     tls_key: Path | None = Field(None, description="Private key of `tls_certificate`, PEM.")
     public_url: str | None = Field(None, description="The address in browsers, such as `https://console.example.com`. Needed for OIDC.")
@@ -27,10 +31,10 @@ class ConsoleSettings(BaseSettings):
         "", description="Proxies, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed. Empty: none's."
     )
     session_seconds: int = Field(3600, ge=60, le=43_200, description="A session ends after it. A tenant's ends after an hour at most.")
-    idle_seconds: int = Field(1800, ge=60, description="A session without a request ends after it.")
-    max_sessions: int = Field(1000, gt=0, description="Sessions at a time; more sign-ins are refused.")
-    sign_in_failures: int = Field(10, gt=0, description="Failed sign-ins of one client address in five minutes; more are refused.")
-    max_streams: int = Field(200, gt=0, description="Pages that follow a run live at a time; more are answered as the run is, once.")
+    idle_seconds: int = Field(1800, ge=60, le=10**6, description="A session without a request ends after it.")
+    max_sessions: int = Field(1000, gt=0, le=10**6, description="Sessions at a time; more sign-ins are refused.")
+    sign_in_failures: int = Field(10, gt=0, le=10**6, description="Failed sign-ins of an address in five minutes; more are refused.")
+    max_streams: int = Field(200, gt=0, le=10**6, description="Pages that follow a run live; more are answered as the run is, once.")
     assets_dir: Path = Field(ROOT / "gen/web", description="The JavaScript that `make gen` fetches.")
     oidc_issuer: str | None = Field(None, description="Issuer of operators' tokens, as in CONVERGENCE_OIDC. None: admin keys only.")
     oidc_client_id: str = Field("", description="The console's client id there. Tokens' audience, so it must be that of CONVERGENCE_OIDC.")
@@ -40,9 +44,28 @@ class ConsoleSettings(BaseSettings):
     @field_validator("gateway_url", "public_url", "oidc_issuer")
     @classmethod
     def _http(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("http://", "https://")):
-            raise ValueError("give a URL that begins with http:// or https://")
+        if url is not None and not _URL.fullmatch(url):
+            raise ValueError("give a URL that begins with http:// or https:// and names a host")
         return url and url.rstrip("/")
+
+    @field_validator("gateway_ca", "tls_certificate", "tls_key", "assets_dir", mode="before")
+    @classmethod
+    def _no_path_is_empty(cls, path: object) -> object:
+        # `Path("")` is the working directory.
+        if path == "":
+            raise ValueError("it is empty: give a path, or leave it out for its default")
+        return path
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _addresses(cls, text: str) -> str:
+        for part in filter(None, (one.strip() for one in text.split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                if part != "*":
+                    raise ValueError("give addresses or networks of IP, comma-separated, or *") from None
+        return text
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

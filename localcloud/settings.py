@@ -1,19 +1,19 @@
 """Ports and state directory of a local stack. Every value is a setting, so that two stacks can run side by side."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from localcloud.ports import free_ports
 from services.platform.environment.reading import EnvironmentSettings
+from services.platform.environment.values import DatasetName, EmulatorUrl, Host, KeyName, Port, ProjectId
+from services.platform.identifiers import LocationName
 
 ENV_PREFIX = "LOCALCLOUD_"
 SERVICES = ("auth", "credentials", "scheduler", "executor")
 SAMPLE_TENANT = "acme_corp"
-
-type Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class LocalSettings(EnvironmentSettings):
@@ -21,7 +21,7 @@ class LocalSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
-    host: str = Field(default="127.0.0.1", description="Address that every process listens on.")
+    host: Host = Field(default="127.0.0.1", description="Address that every process listens on.")
     bigquery_port: Port = Field(default=9050, description="BigQuery, REST.")
     bigquery_storage_port: Port = Field(default=9060, description="BigQuery Storage Read API, gRPC.")
     bigquery_threads: int | None = Field(
@@ -31,7 +31,7 @@ class LocalSettings(EnvironmentSettings):
     )
     kms_port: Port = Field(default=9070, description="KMS, gRPC.")
     google_sts_port: Port = Field(default=9085, description="Google's Security Token Service, HTTP.")
-    google_sts_url: str | None = Field(default=None, description="Where its callers find it, if not at its host and port.")
+    google_sts_url: EmulatorUrl | None = Field(default=None, description="Where its callers find it, if not at its host and port.")
     google_accounts_port: Port = Field(default=9095, description="The keys of the jobs' identity tokens, HTTP; only with scheduler_oidc.")
     aws_port: Port = Field(default=9080, description="S3, STS and IAM, HTTP.")
     azure_port: Port = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
@@ -49,10 +49,10 @@ class LocalSettings(EnvironmentSettings):
     executor_metrics_port: Port = Field(default=9104, description="executor, Prometheus metrics.")
     state_dir: Path = Field(default=Path(".local"), description="Data, keys, certificates and logs of this stack.")
     cache_dir: Path = Field(default=Path(".cache"), description="What any number of stacks may share and anyone may delete.")
-    more_kms_keys: tuple[str, ...] = Field(default=(), description="JSON list: full names of keys that the KMS has besides its own.")
-    project: str = Field(default="convergence-local", description="The platform's project.")
-    location: str = Field(default="US", description="Where datasets are made.")
-    control_dataset: str = Field(default="tenants", description="The control dataset.")
+    more_kms_keys: tuple[KeyName, ...] = Field(default=(), description="JSON list: full names of keys that the KMS has besides its own.")
+    project: ProjectId = Field(default="convergence-local", description="The platform's project.")
+    location: LocationName = Field(default="US", description="Where datasets are made.")
+    control_dataset: DatasetName = Field(default="tenants", description="The control dataset.")
     lease_seconds: int = Field(default=30, gt=0, description="A run's slot frees itself after so long without a sign of life.")
     sample_rows: int = Field(default=2000, ge=0, description="Rows a day of the sample tenant's billing export.")
     cloud_scheduler: bool = Field(default=True, description="Whether the jobs of Cloud Scheduler fire by themselves.")

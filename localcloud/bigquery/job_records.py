@@ -8,12 +8,16 @@ machine, 30 ms of waiting, of a statement that takes 14. Here a job that is done
 Only a crash shows the difference: a job that was under way then, or done for less than `WRITE_SECONDS`, is unknown afterwards. With
 local-bigquery alone the one that was under way stays RUNNING for ever, whatever it had changed by then. A client has to cope with both.
 
-Upstream would have to keep running jobs in `runner._running`, and to write the others in batches.
+Records of jobs are dropped after KEPT_SECONDS, as BigQuery's are, and but for the last MOST: local-bigquery keeps all of them, half a KB a
+statement, for ever.
+
+Upstream would have to keep running jobs in `runner._running`, to write the others in batches, and to drop old ones.
 """
 
 import json
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +32,16 @@ from localcloud.bigquery.version import require_known_version
 
 SAVE = "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)"
 WRITE_SECONDS = 1.0
+KEPT_SECONDS = 180 * 24 * 3600.0
+"""After a job was made: BigQuery lists those of six months."""
+MOST = 200_000
+"""Records in the file; some 100 MB."""
+DROP_EVERY_SECONDS = 3600.0
+DROP = """
+DELETE FROM emulator.jobs
+WHERE creation_time < greatest(?, coalesce((SELECT creation_time FROM emulator.jobs ORDER BY creation_time DESC LIMIT 1 OFFSET ?), 0))
+RETURNING project_id, job_id
+"""
 REMEMBERED = 1000
 """Written jobs that are still answered from memory: a job is usually read right after its end, or never."""
 
@@ -61,12 +75,16 @@ def writing() -> Iterator[None]:
     stopped = threading.Event()
 
     def work() -> None:
+        drop_at = time.monotonic()
         while not stopped.is_set():
             _some_done.wait()
             stopped.wait(WRITE_SECONDS)
             _some_done.clear()
             try:
                 write_down()
+                if time.monotonic() >= drop_at:
+                    drop_at = time.monotonic() + DROP_EVERY_SECONDS
+                    drop_old(time.time())
             except duckdb.Error:
                 # They stay in memory, and are written with the next ones.
                 _log.exception("the records of jobs could not be written")
@@ -96,6 +114,20 @@ def write_down() -> None:
                     _written[key] = row[-1]
             while len(_written) > REMEMBERED:
                 _written.popitem(last=False)
+
+
+def drop_old(now: float, *, most: int = MOST) -> int:
+    """Drops the records of jobs that are old, or beyond the last `most`; how many that were. `now`: seconds since 1970. A job that is under
+    way stays known. Raises duckdb.Error: then they stay until the next time.
+    """
+    with _table:
+        keys = set[Key](database.fetch(DROP, [round((now - KEPT_SECONDS) * 1000), most - 1]))
+        with _lock:
+            for key in keys:
+                _written.pop(key, None)
+                if _ids is not None and key not in _unwritten:
+                    _ids.discard(key)
+    return len(keys)
 
 
 def reset() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from console.settings import ConsoleSettings
 from gateway.settings import GatewaySettings
-from localcloud.processes.environment import client_environment
+from localcloud.processes.environment import client_environment, emulator_environment
 from localcloud.processes.suite import make_process
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 from services.platform.environment.reading import variables
@@ -21,6 +21,22 @@ LOCATIONS = "CONVERGENCE_TENANT_LOCATIONS"
 FOR_CLIENTS = frozenset(
     f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE", "DEBUG")
 )
+DECIDED_BY = {
+    "CONVERGENCE_CONTROL_DATASET": "CONTROL_DATASET",
+    "CONVERGENCE_GRACE_SECONDS": "STOP_GRACE",
+    "CONVERGENCE_LEASE_SECONDS": "LEASE_SECONDS",
+    "CONVERGENCE_LOCATION": "LOCATION",
+    "CONVERGENCE_OIDC": "SCHEDULER_OIDC",
+    "CONVERGENCE_SPOOL_DIR": "STATE_DIR",
+    "CONVERGENCE_TLS_DIR": "STATE_DIR",
+    "GOOGLE_CLOUD_PROJECT": "PROJECT",
+    "GATEWAY_LISTEN_PORT": "GATEWAY_PORT",
+    "GATEWAY_ADMIN_PORT": "ENVOY_ADMIN_PORT",
+    "GATEWAY_STATS_PORT": "GATEWAY_METRICS_PORT",
+    "CONSOLE_LISTEN_PORT": "CONSOLE_PORT",
+    **{f"CONVERGENCE_{name.upper()}_ADDRESS": f"{name.upper()}_PORT" for name in SERVICES},
+}
+"""Of what the stack decides: the setting of the stack that has a say in it."""
 # The jobs and the printed lines call the gateway over plain HTTP. docs/google-cloud.md says how to try TLS.
 PLAIN_HTTP = frozenset({"GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"})
 
@@ -48,9 +64,8 @@ class GivenSettings:
     def lines(self) -> list[str]:
         """For people; none if nothing was set."""
         passed = f"Passed on from your environment: {', '.join(self.passed_on)}."
-        ignored = f"Not passed on, because this stack decides them: {', '.join(self.ignored)}."
-        said = [line for line, names in ((passed, self.passed_on), (ignored, self.ignored)) if names]
-        return [*said, *(f"Take care: {one}" for one in self.unknown)]
+        said = [passed] if self.passed_on else []
+        return [*said, *map(_why_ignored, self.ignored), *(f"Take care: {one}" for one in self.unknown)]
 
 
 def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> GivenSettings:
@@ -58,8 +73,11 @@ def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> G
     `CONSOLE_*` for the console, and no others. The KMS gets the keys that `CONVERGENCE_TENANT_LOCATIONS` names.
     """
     processes = {name: make_process(settings, name, admin_key="").environment for name in (*SERVICES, "gateway", "console")}
-    decided = PLAIN_HTTP.union(client_environment(settings, admin_key=""), *processes.values())
-    given = {name: value for name, value in environment.items() if name.startswith(OURS) and name not in FOR_CLIENTS}
+    caller = client_environment(settings, admin_key="")
+    decided = PLAIN_HTTP.union(caller, *processes.values())
+    # A shell that has read `.local/env` has set what is decided anyway.
+    new = {name: value for name, value in environment.items() if caller.get(name) != value}
+    given = {name: value for name, value in new.items() if name.startswith(OURS) and name not in FOR_CLIENTS}
     free = {name: value for name, value in given.items() if name not in decided}
     services = {name: value for name, value in free.items() if name.startswith(FOR_SERVICES)}
     gateway = {name: value for name, value in free.items() if name.startswith(FOR_GATEWAY)}
@@ -68,7 +86,18 @@ def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> G
     extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway, "console": console, "kms": kms}
     known = {FOR_SERVICES: of_all_services(), FOR_GATEWAY: variables(GatewaySettings), FOR_CONSOLE: variables(ConsoleSettings)}
     strange = [one for prefix, names in known.items() for one in unknown(free, names, prefix=prefix)]
-    return GivenSettings(extra=extra, ignored=tuple(sorted(given.keys() & decided)), unknown=tuple(strange))
+    ignored = (given.keys() & decided) | (new.keys() & emulator_environment(settings).keys())
+    return GivenSettings(extra=extra, ignored=tuple(sorted(ignored)), unknown=tuple(strange))
+
+
+def _why_ignored(name: str) -> str:
+    if name in PLAIN_HTTP:
+        why = "on a laptop the gateway speaks plain HTTP"
+    elif name in DECIDED_BY:
+        why = f"this stack decides it, by {ENV_PREFIX}{DECIDED_BY[name]}"
+    else:
+        why = "this stack decides it"
+    return f"Take care: {name} has no effect here: {why}."
 
 
 def _keys_of(locations: str) -> list[str]:

@@ -13,6 +13,7 @@ from convergence.auth.v1 import (
     location_service_pb2_grpc,
     quota_service_pb2_grpc,
     session_token_service_pb2_grpc,
+    tenant_check_service_pb2_grpc,
     tenant_service_pb2_grpc,
     usage_service_pb2_grpc,
 )
@@ -35,6 +36,7 @@ from services.auth.servicers.location import LocationServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.session_token import SessionTokenServicer
 from services.auth.servicers.tenant import TenantServicer
+from services.auth.servicers.tenant_check import TenantCheckServicer
 from services.auth.servicers.usage import UsageServicer
 from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
@@ -90,6 +92,11 @@ def tenants_served(
             name="convergence.auth.v1.LocationService",
             add=location_service_pb2_grpc.add_LocationServiceServicer_to_server,
             servicer=LocationServicer(tenants, clock),
+        ),
+        Served(
+            name="convergence.auth.v1.TenantCheckService",
+            add=tenant_check_service_pb2_grpc.add_TenantCheckServiceServicer_to_server,
+            servicer=TenantCheckServicer(tenants),
         ),
         Served(
             name="convergence.auth.v1.ClosingService",

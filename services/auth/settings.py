@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
+from services.platform.environment.values import Listen
 from services.platform.settings import AuditDays, QuotaDays, ServiceSettings
 
 
 class AuthSettings(ServiceSettings):
     """All times are in seconds."""
 
-    listen: str = "0.0.0.0:50051"
+    listen: Listen = "0.0.0.0:50051"
     key_usage_seconds: float = Field(default=3600.0, gt=0)
     """How often it is recorded when keys were last used. This changes the keys' table, so every auth process then reads its keys anew."""
     key_memory_seconds: float = Field(default=300.0, ge=0)

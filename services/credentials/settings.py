@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from services.platform.environment.values import KeyName
 from services.platform.settings import ServiceSettings
 
 Account = Annotated[str, StringConstraints(pattern=r"^[^@\s:]+@[^@\s:]+$")]
@@ -29,7 +30,7 @@ class CredentialsSettings(ServiceSettings):
     """The public URL of the gateway, without a slash at its end: the issuer of identity tokens. Clouds read `/.well-known/` below it and
     demand https. None: tenants cannot let this installation in by federation. It never changes: tenants' clouds trust this text.
     """
-    token_signing_key: str | None = None
+    token_signing_key: KeyName | None = None
     """Full name of the KMS key that signs identity tokens: purpose ASYMMETRIC_SIGN, algorithm RSA_SIGN_PKCS1_2048_SHA256 (or 3072, 4096).
     Set both or neither.
     """

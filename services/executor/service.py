@@ -27,6 +27,7 @@ from services.executor.access.canary import AccessCanary
 from services.executor.access.checker import AccessChecker
 from services.executor.access.records import CheckRecords
 from services.executor.all_runs.store import AllRuns
+from services.executor.all_runs.tenants import AuthTenants
 from services.executor.costs.answers import CostAnswers
 from services.executor.costs.cache import AnswerCache
 from services.executor.costs.looks import Looks
@@ -131,6 +132,8 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             clock=clock,
         )
         notifier = Notifier(delivery, Limits.of(settings), records=DeliveryRecords(credentials), clock=clock)
+        spool = SpoolRoom(settings.spool_dir)
+        spool.show()
         tools = Toolbox(
             bq=bq,
             store=store,
@@ -139,7 +142,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             notifier=notifier,
             workers=workers,
             clock=clock,
-            spool=SpoolRoom(settings.spool_dir),
+            spool=spool,
             publish_locks=KeyedLocks(),
             metering=Metering.of(settings),
         )
@@ -211,7 +214,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
                 Served(
                     name="convergence.executor.v1.AllRunsService",
                     add=add_AllRunsServiceServicer_to_server,
-                    servicer=AllRunsServicer(all_runs, clock),
+                    servicer=AllRunsServicer(all_runs, AuthTenants(auth), clock),
                 ),
                 Served(
                     name="convergence.executor.v1.QualityService",

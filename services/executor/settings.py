@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from services.platform.environment.values import Host, Listen, Port
 from services.platform.identifiers import EMAIL
 from services.platform.settings import FOR_EVER, RunDays, ServiceSettings
 
@@ -14,8 +15,8 @@ from services.platform.settings import FOR_EVER, RunDays, ServiceSettings
 class ExecutorSettings(ServiceSettings):
     """All times are in seconds."""
 
-    listen: str = "0.0.0.0:50054"
-    bigquery_threads: int = 64
+    listen: Listen = "0.0.0.0:50054"
+    bigquery_threads: int = Field(default=64, ge=1)
     """Threads for BigQuery statements. A run's own statements may take minutes, each in a thread, and RPCs still need free ones. What
     tenants' calls ask for takes half of them at most, in the tenants' turns.
     """
@@ -111,9 +112,9 @@ class ExecutorSettings(ServiceSettings):
     """Timeout of all tries of one notification together."""
     notify_flush_seconds: float = Field(default=5.0, ge=0)
     """Time for notifications after a stopping executor's runs have ended, at most a quarter of the grace period."""
-    notify_smtp_host: str | None = None
+    notify_smtp_host: Host | None = None
     """The SMTP server for mail notifications; None: no mail is sent."""
-    notify_smtp_port: int = 587
+    notify_smtp_port: Port = 587
     notify_smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
     """`tls`: from the first byte (port 465). `none` is for a laptop."""
     notify_smtp_from: str = ""

@@ -213,8 +213,13 @@ def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Statu
 
 
 def no_such_tenant(tenant_id: str) -> NotFound:
-    """The error of every call about a tenant that does not exist."""
-    return NotFound("TENANT_NOT_FOUND", f"There is no tenant {tenant_id}. Provision it with PUT first.")
+    """The error of a call that reads or changes a tenant that does not exist: its id is probably mistyped."""
+    return NotFound("TENANT_NOT_FOUND", f"There is no tenant {tenant_id}. GET /api/v1/tenants lists those that exist.")
+
+
+def not_provisioned(tenant_id: str) -> NotFound:
+    """The error of a call that makes something for a tenant that does not exist: it is probably made too early."""
+    return NotFound("TENANT_NOT_FOUND", f"There is no tenant {tenant_id} yet. Provision it with PUT /api/v1/tenants/{tenant_id} first.")
 
 
 def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:

@@ -30,4 +30,14 @@ class PlanLimits:
 PLAN_LIMITS = tuple(field.name for field in fields(PlanLimits))
 """The names, as columns of `tenant_subscriptions` and fields of `PutTenantRequest`."""
 
+PLAN_RANGES = {
+    "max_priority": (0, 100),
+    "max_schedules": (0, 100_000),
+    "max_queued_runs": (1, 100_000),
+    "max_watchers": (0, 10_000),
+    "requests_per_minute": (1, 1_000_000),
+    "max_export_bytes": (1, 2**50),
+}
+"""The least and the most of each, in a plan and in the defaults."""
+
 DEFAULT_PLAN = PlanLimits()

@@ -13,12 +13,21 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretSt
 from pydantic_settings import SettingsConfigDict
 
 from services.platform.environment.reading import EnvironmentSettings
+from services.platform.environment.values import (
+    DatasetName,
+    EmulatorAddress,
+    EmulatorUrl,
+    KeyName,
+    Listen,
+    PeerAddress,
+    Port,
+    ProjectId,
+)
 from services.platform.identifiers import LocationName, key_fits
 from services.platform.oidc.trusted_issuers import TrustedIssuer
-from services.platform.plan import DEFAULT_PLAN, PLAN_LIMITS, PlanLimits
+from services.platform.plan import DEFAULT_PLAN, PLAN_LIMITS, PLAN_RANGES, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_KEY_NAME = r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
 
 FOR_EVER = 0
 """Days. What has grown for ever until a release goes on so by default: no release deletes what the one before has kept."""
@@ -50,6 +59,13 @@ def _known_limits(given: object) -> object:
     return given
 
 
+def _possible_limits(limits: PlanLimits) -> PlanLimits:
+    for name, (least, most) in PLAN_RANGES.items():
+        if not least <= getattr(limits, name) <= most:
+            raise ValueError(f"{name} is a number from {least} to {most}")
+    return limits
+
+
 class AdminKey(BaseModel, frozen=True, extra="forbid"):
     """One admin key, by its SHA-256. Two of a role may be active at once, so that a key can be rotated without a gap."""
 
@@ -62,9 +78,9 @@ class ServiceSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix="CONVERGENCE_", frozen=True, extra="ignore", populate_by_name=True)
 
-    listen: str = "0.0.0.0:50051"
+    listen: Listen = "0.0.0.0:50051"
     """host:port of the gRPC server."""
-    metrics_port: int | None = None
+    metrics_port: Port | None = None
     """Serves Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
     build_commit: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,40}$")] = "unknown"
     """The commit that this process was built from, for `convergence_build_info`; the image sets it."""
@@ -80,30 +96,30 @@ class ServiceSettings(EnvironmentSettings):
     """How long a stopping service goes on serving after its health has become NOT_SERVING, before `grace_seconds` begin: so long callers,
     which look every second, need to send their next calls to another replica. 0: there is none.
     """
-    grace_seconds: float = 20.0
+    grace_seconds: float = Field(default=20.0, ge=0)
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 
-    auth_address: str = "auth:50051"
-    credentials_address: str = "credentials:50052"
-    scheduler_address: str = "scheduler:50053"
-    executor_address: str = "executor:50054"
+    auth_address: PeerAddress = "auth:50051"
+    credentials_address: PeerAddress = "credentials:50052"
+    scheduler_address: PeerAddress = "scheduler:50053"
+    executor_address: PeerAddress = "executor:50054"
     peer_deadline_seconds: float = Field(default=35.0, gt=0)
     """Deadline of one call between services: as long as two short statements with their retries, shorter than the gateway's."""
 
-    project: str = Field(default="convergence-local", validation_alias="GOOGLE_CLOUD_PROJECT")
+    project: ProjectId = Field(default="convergence-local", validation_alias="GOOGLE_CLOUD_PROJECT")
     """The platform's project: pays for the jobs and holds the control dataset."""
-    tenant_project: str | None = None
+    tenant_project: ProjectId | None = None
     """The project that holds the tenants' datasets; None: the platform's."""
-    control_dataset: str = "tenants"
+    control_dataset: DatasetName = "tenants"
     location: LocationName = "US"
     """Location of the control dataset, of the jobs that read it, and of tenants' datasets unless the tenant has another."""
-    tenant_locations: Mapping[LocationName, Annotated[str, StringConstraints(pattern=_KEY_NAME)]] = {}
+    tenant_locations: Mapping[LocationName, KeyName] = {}
     """JSON, e.g. `{"EU": "projects/P/locations/europe/keyRings/R/cryptoKeys/K"}`: the other locations that a tenant may have, each with the
     full name of the KMS key there, which encrypts the credentials of its tenants. Leave one in while a tenant has it.
     """
-    bigquery_emulator_host: str | None = Field(default=None, validation_alias="BIGQUERY_EMULATOR_HOST")
-    bigquery_storage_emulator_host: str | None = Field(default=None, validation_alias="BIGQUERY_STORAGE_EMULATOR_HOST")
-    bigquery_threads: int = 16
+    bigquery_emulator_host: EmulatorUrl | None = Field(default=None, validation_alias="BIGQUERY_EMULATOR_HOST")
+    bigquery_storage_emulator_host: EmulatorAddress | None = Field(default=None, validation_alias="BIGQUERY_STORAGE_EMULATOR_HOST")
+    bigquery_threads: int = Field(default=16, ge=1)
     """Size of the thread pool for BigQuery's blocking client: at most so many statements are in flight in a process."""
     bigquery_deadline_seconds: float = Field(default=15.0, gt=0)
     """Deadline of one short statement (1-2 s at BigQuery), retries included; then the caller gets UNAVAILABLE."""
@@ -120,22 +136,22 @@ class ServiceSettings(EnvironmentSettings):
     replicas. `bigquery/dml_turns.py` says how tenants share it.
     """
 
-    kms_emulator_host: str | None = Field(default=None, validation_alias="KMS_EMULATOR_HOST")
-    kms_key: str = "projects/convergence-local/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
-    kms_deadline_seconds: float = 5.0
+    kms_emulator_host: EmulatorAddress | None = Field(default=None, validation_alias="KMS_EMULATOR_HOST")
+    kms_key: KeyName = "projects/convergence-local/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
+    kms_deadline_seconds: float = Field(default=5.0, gt=0)
 
-    aws_emulator_host: str | None = Field(default=None, validation_alias="AWS_EMULATOR_HOST")
+    aws_emulator_host: EmulatorUrl | None = Field(default=None, validation_alias="AWS_EMULATOR_HOST")
     """An emulator of S3 and STS, e.g. http://127.0.0.1:9080; None: AWS."""
-    azure_emulator_host: str | None = Field(default=None, validation_alias="AZURE_EMULATOR_HOST")
+    azure_emulator_host: EmulatorUrl | None = Field(default=None, validation_alias="AZURE_EMULATOR_HOST")
     """An emulator of Blob Storage and of the token endpoint, e.g. https://127.0.0.1:9090; None: Azure."""
-    google_sts_emulator_host: str | None = Field(default=None, validation_alias="GOOGLE_STS_EMULATOR_HOST")
+    google_sts_emulator_host: EmulatorUrl | None = Field(default=None, validation_alias="GOOGLE_STS_EMULATOR_HOST")
     """An emulator of Google's Security Token Service; None: Google's."""
     emulator_ca: Path | None = Field(default=None, validation_alias="CLOUD_EMULATOR_CA")
     """The certificate authority of emulators that speak TLS."""
 
     notify_allow_private_targets: bool = False
     """True allows notifications to private addresses, names and ports: for a laptop, never in production with tenants."""
-    notify_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    notify_ports: tuple[Port, ...] = (443,)
     """The ports that notifications may be posted to."""
 
     admin_keys: tuple[AdminKey, ...] = ()
@@ -147,7 +163,7 @@ class ServiceSettings(EnvironmentSettings):
     session tokens), all verify them, so that a secret is rotated by putting a new one in front. Empty: every process makes its own, which
     suits a single replica only, and auth issues no session tokens.
     """
-    plan_defaults: Annotated[PlanLimits, BeforeValidator(_known_limits)] = DEFAULT_PLAN
+    plan_defaults: Annotated[PlanLimits, BeforeValidator(_known_limits), AfterValidator(_possible_limits)] = DEFAULT_PLAN
     """JSON, e.g. `{"max_schedules": 500}`: what a tenant may make grow where its plan says nothing."""
     own_resources: tuple[str, ...] = ()
     """What else is this installation's and no tenant's: GCP projects (ids and numbers), AWS account ids and buckets, Azure directories,
@@ -180,7 +196,7 @@ class ServiceSettings(EnvironmentSettings):
     otlp_headers: Mapping[str, SecretStr] = {}
     """JSON: headers that the collector asks for, e.g. `{"authorization": "..."}`. A secret."""
 
-    lease_seconds: float = 60.0
+    lease_seconds: float = Field(default=60.0, gt=0)
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     configs_dir: Path = REPOSITORY / "configs"

@@ -2,6 +2,7 @@
 
 from pydantic import Field, field_validator
 
+from services.platform.environment.values import Listen
 from services.platform.errors import InvalidArgument
 from services.platform.settings import ServiceSettings
 from services.scheduler.cron.fields import parse_cron
@@ -13,7 +14,7 @@ AGEING_SECONDS = 1800
 class SchedulerSettings(ServiceSettings):
     """All times are in seconds."""
 
-    listen: str = "0.0.0.0:50053"
+    listen: Listen = "0.0.0.0:50053"
     poll_seconds: float = Field(default=5.0, gt=0)
     """How often the executor is polled for the states of this process's claimed runs."""
     claim_lease_seconds: float | None = Field(default=None, gt=0)

@@ -169,6 +169,15 @@ RUNS: Final = Board(
             ],
         ),
         PanelSpec(title="Time of runs", what="From start to end.", unit="s", queries=quantiles("convergence_run_seconds", "pipeline")),
+        PanelSpec(
+            title="Spool",
+            what="Room for exports between reading and loading them. Below 2 GB free is ConvergenceSpoolFills.",
+            unit="bytes",
+            queries=[
+                Query(expr="min(convergence_spool_free_bytes)", legend="free"),
+                Query(expr="sum(convergence_spool_taken_bytes)", legend="taken by runs"),
+            ],
+        ),
         PanelSpec(title="Time of steps", what="One try.", unit="s", queries=quantiles("convergence_step_seconds", "type")),
         PanelSpec(
             title="Runs waited",

@@ -49,7 +49,8 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "RateLimit": {
-        "description": 'What is left of the calls of a minute: `"default";r=599;t=1`, r calls, and all of them again in t seconds.',
+        "description": 'What is left of the calls of a minute: `"default";r=599;t=1`, r calls, and all of them again in t seconds; after'
+        " the last, the next in t seconds.",
         "schema": {"type": "string"},
     },
     "RateLimitPolicy": {

@@ -1,6 +1,6 @@
--- The proof that a tenant was ended: one row for each call of OffboardTenant that got as far as closing it, kept for ever. The counts are of
--- what that call has ended; a call that broke off has no completed_at, and the next one continues it. dataset: KEPT, DELETED or
--- ABSENT. credentials_destroyed: providers. request_id: finds the operator in the audit log. exported: of a call with an export_uri, what is
+-- The proof that a tenant was ended: one row for each call of OffboardTenant that closed it or found something left to end, kept for ever. The
+-- counts are of what that call has ended; a call that broke off has no completed_at, and the next one continues it. dataset: KEPT, DELETED or
+-- ABSENT; DELETING is written before the deletion, and a call that was killed behind it is completed by the next. credentials_destroyed: providers. request_id: finds the operator in the audit log. exported: of a call with an export_uri, what is
 -- exported, also by calls before it.
 CREATE TABLE IF NOT EXISTS tenant_offboardings (
   offboarding_id STRING NOT NULL,

@@ -142,7 +142,7 @@ local function complete(handle, status)
 end
 
 -- Of calls that Envoy counts (rate_limit.yaml), as the services say it of theirs: how many of a window's calls are left, and in how many
--- seconds there are all of them again.
+-- seconds there are all of them again; where none is left, in how many there is one, which is also what Retry-After says.
 local WINDOW = 60
 
 local function name_rate_limit(headers)
@@ -151,7 +151,7 @@ local function name_rate_limit(headers)
   -- A service that counts the call, too, has said what its caller should know.
   if limit and left and (is_refused or not headers:get("ratelimit")) then
     headers:replace("ratelimit-policy", ('"default";q=%d;w=%d'):format(limit, WINDOW))
-    headers:replace("ratelimit", ('"default";r=%d;t=%d'):format(left, math.ceil((limit - left) * WINDOW / limit)))
+    headers:replace("ratelimit", ('"default";r=%d;t=%d'):format(left, math.ceil(WINDOW / limit * (left == 0 and 1 or limit - left))))
   end
   if limit and is_refused then headers:replace("retry-after", tostring(math.ceil(WINDOW / limit))) end
   headers:remove("x-envoy-local-refusal")

@@ -18,7 +18,7 @@ from services.auth.tenants.spec import check_scopes, refuse_offboarded
 from services.auth.tenants.store import TenantStore
 from services.platform.access.api_keys import hash_key, new_api_key
 from services.platform.clock import Clock
-from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, no_such_tenant
+from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, not_provisioned
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_datetime, to_timestamp
 
@@ -57,8 +57,9 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         # Nothing was inserted: there is no such tenant, it was offboarded, or the statement ran before and its response was lost.
         inserted = await self._store.insert_api_key(stored, hash_key(api_key))
         if not inserted and not await self._store.find_key_holders([hash_key(api_key)], now):
-            refuse_offboarded(request.tenant_id, (await self._tenants.get(request.tenant_id)).status)
-            raise no_such_tenant(request.tenant_id)
+            if tenant := await self._tenants.find(request.tenant_id):
+                refuse_offboarded(request.tenant_id, tenant.status)
+            raise not_provisioned(request.tenant_id)
         return api_key_service_pb2.CreateApiKeyResponse(
             api_key_id=stored.api_key_id,
             api_key=api_key,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.platform.access.scopes import SCOPES
 from services.platform.errors import FailedPrecondition, InvalidArgument
+from services.platform.plan import PLAN_RANGES
 
 STATUSES = ("ACTIVE", "INACTIVE", "SUSPENDED")
 """That a tenant can be given."""
@@ -14,14 +15,6 @@ OFFBOARDED = "OFFBOARDED"
 SEARCH_LENGTH = 200
 SUBSCRIPTION_STATUSES = ("ACTIVE", "TRIALING", "PAST_DUE", "SUSPENDED", "CANCELLED", "EXPIRED")
 NAME_LENGTH = 200
-PLAN_RANGES = {
-    "max_priority": (0, 100),
-    "max_schedules": (0, 100_000),
-    "max_queued_runs": (1, 100_000),
-    "max_watchers": (0, 10_000),
-    "requests_per_minute": (1, 1_000_000),
-    "max_export_bytes": (1, 2**50),
-}
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _NAMESPACE = uuid.UUID("6f1d2a0e-4c1b-5f0e-9d1c-0c3b7a54e001")
 

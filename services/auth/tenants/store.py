@@ -10,7 +10,7 @@ from services.auth.tenants.spec import TenantSpec
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
-from services.platform.errors import no_such_tenant
+from services.platform.errors import no_such_tenant, not_provisioned
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
@@ -124,7 +124,7 @@ class TenantStore:
         params = {"tenant_id": tenant_id, "now": now, "usual_location": self._bq.client.location}
         rows = (await self._run("fix_location", params)).rows
         if not rows:
-            raise no_such_tenant(tenant_id)
+            raise not_provisioned(tenant_id)
         return str(rows[0]["location"])
 
     async def suspend(self, tenant_id: str, now: datetime) -> None:

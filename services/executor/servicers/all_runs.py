@@ -1,7 +1,7 @@
 """AllRunsService: decode, call the store, encode."""
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from convergence.executor.v1 import all_runs_service_pb2 as messages
@@ -17,14 +17,22 @@ from services.platform.timestamps import to_timestamp
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 
+class Tenants(Protocol):
+    """Which tenants exist."""
+
+    async def require(self, tenant_id: str) -> None:
+        """Raises NotFound if there is no such tenant, Unavailable if that cannot be known now."""
+        ...
+
+
 class AllRunsServicer(AllRunsServiceServicer):
     """AllRunsService, as the proto describes it."""
 
-    def __init__(self, runs: AllRuns, clock: Clock) -> None:
-        self._runs, self._clock = runs, clock
+    def __init__(self, runs: AllRuns, tenants: Tenants, clock: Clock) -> None:
+        self._runs, self._tenants, self._clock = runs, tenants, clock
 
     async def ListAllRuns(self, request: messages.ListAllRunsRequest, context: Context) -> messages.ListAllRunsResponse:
-        """Raises InvalidArgument, Unavailable."""
+        """Raises InvalidArgument, NotFound, Unavailable."""
         size, pipeline = page_size(request.page_size), to_pipeline(request.pipeline)
         began_from, began_before = last_days(self._clock.now())
         if day := to_day(request.date, "date"):
@@ -40,6 +48,8 @@ class AllRunsServicer(AllRunsServiceServicer):
         )
         # One more than requested, to know whether there is a next page.
         runs = await self._runs.list_runs(wanted, limit=size + 1)
+        if not runs and request.tenant_id:
+            await self._tenants.require(request.tenant_id)
         token = to_token(runs[size - 1].started_at, runs[size - 1].pipeline_logging_id) if len(runs) > size else ""
         return messages.ListAllRunsResponse(runs=[_to_proto(run) for run in runs[:size]], next_page_token=token)
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from services.executor.errors import StepError
 from services.executor.sources.overlap import mapped
 from services.executor.sources.row_groups import GROUP_BYTES, Packing, row_groups
+from services.platform.metrics.runs import show_spool
 
 MOST_PARTS: Final = 1_000
 """Files of one export. BigQuery loads 1,500 a day into a table, retries included."""
@@ -62,6 +63,14 @@ class SpoolRoom:
         """`free`: the bytes that are free where the folder is."""
         self.folder, self._free = folder, free
         self._lock, self._taken = threading.Lock(), Counter[str]()
+
+    def show(self) -> None:
+        """Shows in the metrics of this process what is free, and what is taken by all tenants."""
+        show_spool(free=lambda: self._free(next(one for one in (self.folder, *self.folder.parents) if one.exists())), taken=self._all_taken)
+
+    def _all_taken(self) -> int:
+        with self._lock:
+            return self._taken.total()
 
     def taken(self, tenant_id: str) -> int:
         """Bytes of the tenant's files."""

@@ -10,7 +10,9 @@ from typing import Any, Final, get_args, override
 
 from pydantic import ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.platform.environment.values import check_number
 
 EXAMPLES: Final[Mapping[str, str]] = {
     "admin_keys": '[{"role": "scheduler", "sha256": "..."}]',
@@ -42,7 +44,11 @@ class PlainEnvironment(EnvSettingsSource):
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings that are read from the environment or given as keywords, and nowhere else."""
+    """Settings that are read from the environment or given as keywords, and nowhere else. Every number is finite, and one that its name can
+    mean.
+    """
+
+    model_config = SettingsConfigDict(allow_inf_nan=False)
 
     @classmethod
     @override
@@ -57,6 +63,13 @@ class EnvironmentSettings(BaseSettings):
         # `Path("")` is the working directory, which nothing of ours is meant for.
         if value == "" and info.field_name and Path in _kinds(cls.model_fields[info.field_name].annotation):
             raise ValueError("it is empty: give a path, or leave it out for its default")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _numbers_can_be_meant(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool) and info.field_name:
+            check_number(info.field_name, value)
         return value
 
 

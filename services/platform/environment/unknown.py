@@ -17,6 +17,11 @@ import services
 from services.platform.environment.reading import EnvironmentSettings, variables
 
 PREFIX: Final = "CONVERGENCE_"
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "CONSOLE_PORT": "LOCALCLOUD_CONSOLE_PORT or CONSOLE_LISTEN_PORT",
+    "GATEWAY_PORT": "LOCALCLOUD_GATEWAY_PORT or GATEWAY_LISTEN_PORT",
+}
+"""Names that docker-compose.yml takes and no program does, with what does the same for `make up` and for a process by itself."""
 LEAST_LIKENESS: Final = 0.6
 """Of two names without their prefix, as `difflib` counts it: 1 for the same."""
 OF_KUBERNETES: Final = re.compile(r"\w+_SERVICE_(HOST|PORT)(_\w+)?=|\w+_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|=(tcp|udp|sctp)://)")
@@ -29,7 +34,7 @@ class Unknown:
 
     variable: str
     nearest: str
-    """The known variable with the most similar name; empty: none is similar."""
+    """The known variable with the most similar name, or what is called so elsewhere; empty: none is similar."""
 
     def line(self) -> dict[str, str]:
         """For a log."""
@@ -45,7 +50,7 @@ def unknown(environment: Mapping[str, str], known: Collection[str], *, prefix: s
     """Of its variables, those that begin with the prefix and are not known, sorted. Pure."""
     found = sorted(name for name in environment if name.upper().startswith(prefix) and name.upper() not in known)
     return [
-        Unknown(variable=name, nearest=_nearest(name.upper(), known, prefix))
+        Unknown(variable=name, nearest=ELSEWHERE.get(name.upper()) or _nearest(name.upper(), known, prefix))
         for name in found
         if not OF_KUBERNETES.match(f"{name}={environment[name]}")
     ]

@@ -18,18 +18,19 @@ class Allowance:
     per_minute: int
     """The limit of the bucket that is nearest to empty."""
     left: int
-    seconds_to_full: int
+    seconds_to_more: int
     wait: timedelta | None
     """When to ask again; None: the request is within the limits."""
 
     @property
     def headers(self) -> dict[str, str]:
         """`RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers, by lower-case name: q requests in w seconds, of which
-        r are left; in t seconds, without a request, there are q again.
+        r are left; in t seconds, without a request, there are q again. Where none is left, t is when there is one again: the same moment
+        that `Retry-After` names, as the draft asks.
         """
         return {
             "ratelimit-policy": f'"default";q={self.per_minute};w={WINDOW_SECONDS}',
-            "ratelimit": f'"default";r={self.left};t={self.seconds_to_full}',
+            "ratelimit": f'"default";r={self.left};t={self.seconds_to_more}',
         }
 
 
@@ -66,7 +67,7 @@ class RequestLimits:
         if wait is None:
             known.bucket.take()
             own.take()
-        return Allowance(per_minute=least.per_minute, left=int(least.left), seconds_to_full=least.seconds_to_full, wait=wait)
+        return Allowance(per_minute=least.per_minute, left=int(least.left), seconds_to_more=least.seconds_to_more, wait=wait)
 
     def _key_bucket(self, owner: _Owner, key: str, per_minute: int, now: float) -> TokenBucket:
         share = max(1, int(per_minute * self._key_share))

@@ -36,6 +36,8 @@ class TokenBucket:
         return None if self.left >= 1 else timedelta(milliseconds=math.ceil((1 - self.left) * WINDOW_SECONDS * 1000 / self.per_minute))
 
     @property
-    def seconds_to_full(self) -> int:
-        """Whole seconds, rounded up, until the bucket is full if nothing is taken."""
+    def seconds_to_more(self) -> int:
+        """Whole seconds, rounded up, until the bucket is full if nothing is taken; without a token: until there is one."""
+        if self.wait is not None:
+            return max(1, math.ceil(self.wait.total_seconds()))
         return math.ceil((self.per_minute - self.left) * WINDOW_SECONDS / self.per_minute)

@@ -1,6 +1,7 @@
 """Runs, and the queue of those that are scheduled."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -42,6 +43,10 @@ QUEUE_OLDEST_SECONDS = Gauge(
 )
 SCHEDULES_DUE = Gauge("convergence_schedules_due", "Schedules that are still due after the last trigger, which a quota had no room for")
 
+SPOOL_FREE_BYTES = Gauge("convergence_spool_free_bytes", "Bytes that are free where the executor's spool is; NaN: that cannot be known")
+SPOOL_TAKEN_BYTES = Gauge("convergence_spool_taken_bytes", "Bytes of runs' files in the executor's spool")
+
+SPOOL_FREE_BYTES.set(math.nan)  # in a process that has none, a zero would be a full disk
 for _state in ("waiting", "working"):
     RUNS_LIVE.labels(_state)
 for _at in ("queue", "executor"):
@@ -53,6 +58,19 @@ def show_queue(*, ready: int, processing: int, lapsed: int, oldest_since: dateti
     for state, count in (("ready", ready), ("processing", processing), ("lapsed", lapsed)):
         QUEUE_RUNS.labels(state).set(count)
     QUEUE_OLDEST_SECONDS.set(max(0.0, (now - oldest_since).total_seconds()) if oldest_since else 0.0)
+
+
+def show_spool(*, free: Callable[[], int], taken: Callable[[], int]) -> None:
+    """Shows the room for runs' files, as it is whenever somebody looks. `free` may raise OSError."""
+
+    def free_or_unknown() -> float:
+        try:
+            return free()
+        except OSError:
+            return math.nan
+
+    SPOOL_FREE_BYTES.set_function(free_or_unknown)
+    SPOOL_TAKEN_BYTES.set_function(taken)
 
 
 def published(provider: str, *, newest_day: date | None, restated_days: int, now: datetime) -> None:

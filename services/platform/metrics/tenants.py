@@ -22,6 +22,8 @@ CREDENTIALS_BELOW_KEY_VERSION = Gauge(
 CREDENTIALS_OLDEST_KEY_VERSION = Gauge("convergence_credentials_oldest_key_version", "The oldest KMS key version in use; 0: none is known")
 
 QUOTA_DECISIONS.labels("granted", "")
+for _provider in ("AWS", "AZURE", "GCP"):
+    ACCESS_STOPPED.labels(_provider)
 for _limit in LIMITS:
     QUOTA_DECISIONS.labels("refused", _limit)  # so that an alert has a zero to rise from
 

@@ -20,6 +20,13 @@ EXPORT_URI_LENGTH: Final = 700
 """An object's name has 1,024 characters at most; the tables' names and the files' come behind it."""
 
 
+KEPT: Final = "KEPT"
+DELETED: Final = "DELETED"
+ABSENT: Final = "ABSENT"
+DELETING: Final = "DELETING"
+"""What has become of a dataset; the last stands in the row of a call that was about to delete it, until it has."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportedRows:
     """A table that is exported."""
@@ -46,6 +53,12 @@ class Proof:
     export_uri: str = ""
     exported: tuple[ExportedRows, ...] = ()
     """What is at `export_uri` now, also by earlier calls."""
+
+    def covers(self, dataset: str, *, delete_dataset: bool) -> bool:
+        """Whether a call has nothing left to do after this one. `dataset`: what there is of it now, KEPT or ABSENT."""
+        if dataset == ABSENT:
+            return self.dataset in {ABSENT, DELETED}
+        return self.dataset == KEPT and not delete_dataset
 
 
 def end_of(claim: Claim, state: AttemptState, now: datetime) -> End | None:

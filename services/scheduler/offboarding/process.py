@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError, Unavailable
 from services.platform.rpc.calls import request_id
 from services.platform.timestamps import to_datetime
-from services.scheduler.offboarding.ends import ExportedRows, Proof, end_of
+from services.scheduler.offboarding.ends import ABSENT, DELETED, DELETING, ExportedRows, Proof, end_of
 from services.scheduler.offboarding.peers import Peers
 from services.scheduler.offboarding.store import OffboardingStore, Stopped
 from services.scheduler.queue.executor_client import ExecutorClient
@@ -42,6 +43,12 @@ class _Progress:
     """Whose credentials were destroyed."""
     export_uri: str = ""
     exported: tuple[ExportedRows, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing left to end."""
+        ended = (self.closed.keys_revoked, self.schedules_stopped, self.runs_cancelled, self.runs_dropped)
+        return not any(ended) and not self.providers
 
     def proof(self, dataset: str | None = None) -> Proof:
         return Proof(
@@ -74,31 +81,50 @@ class TenantOffboarding:
         self._auth, self._credentials = ClosingServiceStub(peers.auth), DestructionServiceStub(peers.credentials)
 
     async def offboard(self, tenant_id: str, *, delete_dataset: bool, export_uri: str = "") -> Proof:
-        """Ends the tenant. `export_uri`: where its dataset is exported to before; empty: nowhere. Raises NotFound; FailedPrecondition:
-        DATASET_NOT_OURS if there is another dataset of its name to delete or export, EXPORT_REFUSED if it cannot be exported there.
+        """Ends the tenant. `export_uri`: where its dataset is exported to before; empty: nowhere. If a call before has done all of it, its
+        proof. Raises NotFound; FailedPrecondition: DATASET_NOT_OURS if there is another dataset of its name to delete or export,
+        EXPORT_REFUSED if it cannot be exported there.
         """
-        progress = _Progress(closed=await self._close(tenant_id), export_uri=export_uri)
+        progress, call = _Progress(closed=await self._close(tenant_id), export_uri=export_uri), str(uuid.uuid4())
         try:
             await self._end_runs(tenant_id, progress)
-            # Last, because a run that is cancelled writes its end into the dataset.
+            # Last, because a run that is cancelled writes its end into the dataset. And before the export: what is recorded of it is
+            # exported, too, and nothing that opens a cloud waits for a bucket.
+            dataset = await self._destroy(tenant_id, progress, delete_dataset=False)
+            if dataset == ABSENT:
+                # A call that was killed behind its deletion has left its row open.
+                await self._store.complete(tenant_id, self._clock.now())
+            proven = await self._store.proven(tenant_id, export_uri)
+            if proven and progress.is_empty and proven.covers(dataset, delete_dataset=delete_dataset):
+                return proven
             if export_uri:
-                # Before the export: what is recorded of it is exported, too, and nothing that opens a cloud waits for a bucket.
-                dataset = await self._destroy(tenant_id, progress, delete_dataset=False)
-                answer = await self._credentials.ExportTenantData(ExportTenantDataRequest(tenant_id=tenant_id, export_uri=export_uri))
-                progress.exported = tuple(
-                    ExportedRows(table_name=one.table_name, row_count=one.row_count, uri=one.uri) for one in answer.tables
-                ) or await self._store.exported(tenant_id, export_uri)  # of a dataset that a call before has deleted
-            if delete_dataset or not export_uri:
-                dataset = await self._destroy(tenant_id, progress, delete_dataset=delete_dataset)
+                progress.exported = await self._export(tenant_id, export_uri)
+            if delete_dataset:
+                dataset = await self._delete(tenant_id, progress, call, is_there=dataset != ABSENT)
         except ConvergenceError:
             # The next call does not count again what this one has ended.
             with contextlib.suppress(Unavailable):
-                await self._store.prove(tenant_id, progress.proof(), self._clock.now(), request_id.get())
+                await self._store.prove(call, tenant_id, progress.proof(), self._clock.now(), request_id.get())
             raise
         proof = progress.proof(dataset)
-        await self._store.prove(tenant_id, proof, self._clock.now(), request_id.get())
+        await self._store.prove(call, tenant_id, proof, self._clock.now(), request_id.get())
         _log.info("tenant_offboarded", tenant_id=tenant_id, dataset=proof.dataset)
         return proof
+
+    async def _export(self, tenant_id: str, export_uri: str) -> tuple[ExportedRows, ...]:
+        answer = await self._credentials.ExportTenantData(ExportTenantDataRequest(tenant_id=tenant_id, export_uri=export_uri))
+        exported = tuple(ExportedRows(table_name=one.table_name, row_count=one.row_count, uri=one.uri) for one in answer.tables)
+        return exported or await self._store.exported(tenant_id, export_uri)  # of a dataset that a call before has deleted
+
+    async def _delete(self, tenant_id: str, progress: _Progress, call: str, *, is_there: bool) -> str:
+        """Deletes the dataset, once a row says so, and what this call has done so far: if it is killed, the next one knows."""
+        if is_there:
+            await self._store.prove(call, tenant_id, progress.proof(DELETING), self._clock.now(), request_id.get())
+        dataset = await self._destroy(tenant_id, progress, delete_dataset=True)
+        if not is_there:
+            return dataset
+        await self._store.complete(tenant_id, self._clock.now(), call=call)
+        return DELETED
 
     async def _destroy(self, tenant_id: str, progress: _Progress, *, delete_dataset: bool) -> str:
         """Returns what has become of the dataset."""

@@ -67,6 +67,31 @@ SELECT
 FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM tenant_offboardings AS p WHERE p.offboarding_id = @offboarding_id)
 
+-- name: complete_deletions
+-- A row that says DELETING was written before its call deleted the dataset; now the dataset is gone. @offboarding_id is the call that has
+-- deleted it: those before it broke off, and stay without their end. NULL: it was killed, and nothing else completes its row. A replay finds
+-- none.
+-- param: tenant_id STRING
+-- param: offboarding_id STRING
+-- param: now TIMESTAMP
+UPDATE tenant_offboardings
+SET dataset = 'DELETED', completed_at = IF(@offboarding_id IS NULL OR offboarding_id = @offboarding_id, @now, NULL)
+WHERE tenant_id = @tenant_id AND completed_at IS NULL AND (dataset = 'DELETING' OR offboarding_id = @offboarding_id)
+
+-- name: read_proof
+-- Reads only. The rows that a migration wrote for tenants of older releases name no dataset, and prove nothing of what is asked for.
+-- param: tenant_id STRING
+-- param: export_uri STRING
+SELECT
+  o.offboarded_at, IFNULL(o.keys_revoked, 0) AS keys_revoked, IFNULL(o.schedules_stopped, 0) AS schedules_stopped,
+  IFNULL(o.runs_dropped, 0) AS runs_dropped, IFNULL(o.runs_cancelled, 0) AS runs_cancelled, o.credentials_destroyed, o.dataset, o.export_uri,
+  o.exported
+FROM tenant_offboardings AS o
+WHERE o.tenant_id = @tenant_id AND o.dataset IN ('KEPT', 'DELETED', 'ABSENT') AND o.completed_at IS NOT NULL
+  AND (@export_uri = '' OR o.export_uri = @export_uri)
+ORDER BY o.completed_at DESC, o.offboarding_id
+LIMIT 1
+
 -- name: read_exported
 -- What a call has exported of a dataset that is deleted by now. Of several the last that was completed: what was exported anew counts.
 -- param: tenant_id STRING

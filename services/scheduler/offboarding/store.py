@@ -1,14 +1,16 @@
 """What the scheduler's tables hold of an offboarded tenant. The SQL, with the reasons why it is safe, is in `queries.sql`."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import FailedPrecondition
-from services.scheduler.offboarding.ends import OFFBOARDED, ExportedRows, Proof
+from services.scheduler.offboarding.ends import DELETING, OFFBOARDED, ExportedRows, Proof
 from services.scheduler.queue.span import Span
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
@@ -51,13 +53,13 @@ class OffboardingStore:
         claimed = Span(first=first, last=last) if first is not None and last is not None else None
         return Stopped(**row, claimed_by=claimed_by, claimed=claimed)
 
-    async def prove(self, tenant_id: str, proof: Proof, now: datetime, request_id: str) -> None:
-        """Records what a call has ended, for ever."""
+    async def prove(self, call: str, tenant_id: str, proof: Proof, now: datetime, request_id: str) -> None:
+        """Records what a call has ended, for ever; does nothing if its row, `call`, is there."""
         params = {
-            "offboarding_id": str(uuid.uuid4()),
+            "offboarding_id": call,
             "tenant_id": tenant_id,
             "offboarded_at": proof.closed_at,
-            "completed_at": now if proof.dataset else None,
+            "completed_at": now if proof.dataset and proof.dataset != DELETING else None,
             "dataset": proof.dataset,
             "keys_revoked": proof.keys_revoked,
             "schedules_stopped": proof.schedules_stopped,
@@ -76,9 +78,34 @@ class OffboardingStore:
         rows = (await self._bq.query(BLOCKS["read_exported"], params, dataset=self._bq.control())).rows
         return tuple(ExportedRows(**one) for row in rows for one in row["exported"])
 
+    async def complete(self, tenant_id: str, now: datetime, *, call: str | None = None) -> None:
+        """Completes the row of the call that was about to delete the tenant's dataset, for it is gone. None: of those that were killed."""
+        params = {"tenant_id": tenant_id, "offboarding_id": call, "now": now}
+        await self._bq.query(BLOCKS["complete_deletions"], params, dataset=self._bq.control())
+
+    async def proven(self, tenant_id: str, export_uri: str) -> Proof | None:
+        """The last proof of a whole offboarding, with that export if one is named; None: there is none."""
+        params = {"tenant_id": tenant_id, "export_uri": export_uri}
+        rows = (await self._bq.query(BLOCKS["read_proof"], params, dataset=self._bq.control())).rows
+        return _to_proof(rows[0]) if rows else None
+
     async def refuse(self, tenant_id: str, now: datetime) -> None:
         """Takes back what a call has queued or scheduled that began before its tenant was closed. Always raises FailedPrecondition, or
         Unavailable.
         """
         await self.stop(tenant_id, now)
         raise FailedPrecondition("TENANT_OFFBOARDED", f"Tenant {tenant_id} was offboarded, which is final; nothing was stored.")
+
+
+def _to_proof(row: Mapping[str, Any]) -> Proof:
+    return Proof(
+        closed_at=row["offboarded_at"],
+        keys_revoked=row["keys_revoked"],
+        schedules_stopped=row["schedules_stopped"],
+        runs_dropped=row["runs_dropped"],
+        runs_cancelled=row["runs_cancelled"],
+        credentials_destroyed=tuple(row["credentials_destroyed"]),
+        dataset=row["dataset"],
+        export_uri=row["export_uri"] or "",
+        exported=tuple(ExportedRows(**one) for one in row["exported"]),
+    )

@@ -572,6 +572,31 @@ def test_old_results_are_dropped_and_their_room_is_used_again(environment: pytes
     assert database.fetch("SELECT 1 FROM duckdb_tables() WHERE schema_name = '_results'") == []
 
 
+def test_old_records_of_jobs_are_dropped(environment: pytest.MonkeyPatch) -> None:
+    """Those of six months ago, and those before so many others; what is known is found as before, what is gone is not."""
+    install(environment)
+    emulator, now, filled = Emulator(), time.time(), 2_000
+    year_ago = now - 365 * 24 * 3600
+
+    def is_known(job: str) -> bool:
+        return "error" not in emulator.job(job)
+
+    known = emulator.sql("SELECT 1 AS a")
+    job_records.write_down()
+    database.execute(
+        "INSERT INTO emulator.jobs SELECT ?, 'old' || n, NULL, 'DONE', ? + n, (SELECT resource FROM emulator.jobs) FROM range(?) AS r(n)",
+        [PROJECT, round(year_ago * 1000), filled],
+    )
+    job_records.reset()
+    assert job_records.drop_old(year_ago) == 0
+    assert job_records.drop_old(year_ago, most=filled // 2) == filled // 2 + 1
+    assert [is_known(f"old{number}") for number in (0, filled // 2, filled // 2 + 1)] == [False, False, True]
+    assert job_records.drop_old(now) == filled // 2 - 1
+    assert not is_known(f"old{filled - 1}")
+    job_records.reset()
+    assert emulator.job("job1") == known[-1]
+
+
 def test_the_data_of_an_earlier_version_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is stored beside it would say that there are tables."""
     assert refusals([Emulator().sql("CREATE SCHEMA d; CREATE TABLE d.t (a INT64)")]) == 0

@@ -1,6 +1,7 @@
 """The end of a tenant inside the scheduler: real tables, and peers that end runs, fail and recover when the test says so."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -57,18 +58,24 @@ class StubCredentials(DestructionServiceServicer):
     exports: list[tuple[int, str]] = field(default_factory=list)
     """After how many calls to delete it was asked to export, and whereto."""
     failures: int = 0
+    fails_deletion: bool = False
+    killed: asyncio.Event | None = None
+    """Set when the dataset is deleted; the caller gets no answer."""
     is_deleted: bool = False
 
     async def DestroyTenantData(
         self, request: destruction_service_pb2.DestroyTenantDataRequest, context: Any
     ) -> destruction_service_pb2.DestroyTenantDataResponse:
         self.asked.append(request)
-        if self.failures:
-            self.failures -= 1
+        if self.failures or (self.fails_deletion and request.delete_dataset):
+            self.failures -= not self.fails_deletion
             raise Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
         providers = ["AWS", "GCP"] if len(self.asked) == 1 else []
         dataset = "ABSENT" if self.is_deleted else "DELETED" if request.delete_dataset else "KEPT"
         self.is_deleted |= request.delete_dataset
+        if self.killed and request.delete_dataset:
+            self.killed.set()
+            await asyncio.Event().wait()
         return destruction_service_pb2.DestroyTenantDataResponse(providers=providers, dataset=dataset)
 
     async def ExportTenantData(
@@ -88,6 +95,8 @@ class Ending:
     """The offboarding of one scheduler process, with its peers."""
 
     process: TenantOffboarding
+    patient: TenantOffboarding
+    """Waits for what another call has taken over."""
     auth: StubAuth
     credentials: StubCredentials
 
@@ -111,7 +120,8 @@ async def ending(
         peers = Peers(auth=await channel("auth", closing), credentials=await channel("credentials", destruction), executor=to_executor)
         store, queue = OffboardingStore(tables.bq), QueueStore(tables.bq)
         process = TenantOffboarding(store=store, queue=queue, peers=peers, clock=tables.clock, wait_seconds=0.0)
-        yield Ending(process=process, auth=auth, credentials=credentials)
+        patient = TenantOffboarding(store=store, queue=queue, peers=peers, clock=tables.clock)
+        yield Ending(process=process, patient=patient, auth=auth, credentials=credentials)
 
 
 @pytest.fixture
@@ -146,7 +156,7 @@ async def test_a_tenants_runs_end_however_far_they_are(
 
     assert (proof.schedules_stopped, proof.runs_dropped, proof.runs_cancelled) == (3, 2, 1)
     assert (proof.credentials_destroyed, proof.dataset) == (("AWS", "GCP"), "DELETED")
-    assert [(one.tenant_id, one.delete_dataset) for one in ending.credentials.asked] == [(tenant_id, True)]
+    assert [(one.tenant_id, one.delete_dataset) for one in ending.credentials.asked] == [(tenant_id, False), (tenant_id, True)]
     expected = {done: ("COMPLETED", None, None), active: ("FAILED", None, OFFBOARDED)}
     expected |= dict.fromkeys((waiting, paused), ("FAILED", None, OFFBOARDED))
     found = await by_config(tables)
@@ -156,8 +166,7 @@ async def test_a_tenants_runs_end_however_far_they_are(
     await scheduler.poll()
     assert await scheduler.process(10) == 1
     tables.clock.time += timedelta(seconds=1)
-    again = await ending.process.offboard(tenant_id, delete_dataset=False)
-    assert (again.schedules_stopped, again.runs_dropped, again.runs_cancelled, again.closed_at) == (0, 0, 0, proof.closed_at)
+    assert await ending.process.offboard(tenant_id, delete_dataset=False) == proof
 
 
 async def run_ids(tables: Tables, config_id: str) -> set[str]:
@@ -222,9 +231,62 @@ async def test_the_dataset_is_exported_after_the_credentials_are_gone_and_before
 
     tables.clock.time += timedelta(seconds=1)
     again = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
-    assert (again.dataset, again.exported) == ("ABSENT", (exported,)), "the files are there as before"
+    assert again == proof, "what was proven"
     elsewhere = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=f"{uri}2")
-    assert elsewhere.exported == ()
+    assert (elsewhere.dataset, elsewhere.exported) == ("ABSENT", ())
+    for one in (elsewhere, proof):
+        assert await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=one.export_uri) == one
+    assert len(await proofs(tables, tenant_id)) == len(written) + 1, "elsewhere's"
+
+
+async def test_a_repeated_call_writes_no_proof_unless_it_ends_something(tables: Tables, ending: Ending) -> None:
+    """A dataset that was kept may be deleted by a later call."""
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id])
+    kept = await ending.process.offboard(tenant_id, delete_dataset=False)
+    tables.clock.time += timedelta(seconds=1)
+    assert await ending.process.offboard(tenant_id, delete_dataset=False) == kept
+    deleted = await ending.process.offboard(tenant_id, delete_dataset=True)
+    for choice in (True, False):
+        tables.clock.time += timedelta(seconds=1)
+        assert await ending.process.offboard(tenant_id, delete_dataset=choice) == deleted
+    assert (kept.schedules_stopped, kept.dataset, deleted.schedules_stopped, deleted.dataset) == (1, "KEPT", 0, "DELETED")
+    assert [one["dataset"] for one in await proofs(tables, tenant_id)] == ["KEPT", "DELETED"]
+
+
+async def test_a_process_that_is_killed_behind_the_deletion_has_left_what_it_did(tables: Tables, ending: Ending) -> None:
+    """Before the deletion a row says that it is done now, and by the next call that it was. One that only failed there leaves no end."""
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id])
+    uri, credentials = f"gs://bucket/{tenant_id}", ending.credentials
+    credentials.exports += [(0, "")] * 2  # those that fail
+    credentials.fails_deletion = True
+    with pytest.raises(Unavailable):
+        await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
+    tables.clock.time += timedelta(seconds=1)
+    credentials.fails_deletion, credentials.killed = False, asyncio.Event()
+    call = asyncio.create_task(ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri))
+    await credentials.killed.wait()
+    call.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await call
+    credentials.killed = None
+    assert [(one["dataset"], one["completed_at"]) for one in await proofs(tables, tenant_id)] == [("DELETING", None)] * 2
+
+    tables.clock.time += timedelta(seconds=1)
+    proof = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
+
+    exported = ExportedRows(table_name="t", row_count=2**40, uri=f"{uri}/t/*")
+    assert (proof.dataset, proof.exported) == ("DELETED", (exported,))
+    assert await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri) == proof
+    written = await proofs(tables, tenant_id)
+    assert [(one["dataset"], one["completed_at"] is None, len(one["exported"])) for one in written] == [("DELETED", False, 1)] * 2
+    assert sum(one["schedules_stopped"] for one in written) == 1
+
+
+async def proofs(tables: Tables, tenant_id: str) -> list[dict[str, Any]]:
+    statement = "SELECT * FROM tenant_offboardings WHERE tenant_id = @id ORDER BY completed_at"
+    return await tables.run(statement, {"id": ("STRING", tenant_id)})
 
 
 async def test_a_claim_that_is_refused_at_this_moment_is_not_queued_again(
@@ -263,5 +325,5 @@ async def test_two_calls_at_once_end_the_same_tenant(tables: Tables, scheduler: 
     await tables.schedules([tenant_id] * 3)
     await scheduler.trigger.fire()
     await scheduler.process(1)
-    await asyncio.gather(*(ending.process.offboard(tenant_id, delete_dataset=False) for _ in range(2)))
+    await asyncio.gather(*(ending.patient.offboard(tenant_id, delete_dataset=False) for _ in range(2)))
     assert {(run["state"], run["queue_state"]) for run in await tables.runs()} == {("FAILED", None)}

@@ -104,6 +104,14 @@ WELL: Final[Mapping[str, Values]] = {
     'convergence_job_last_success_timestamp_seconds{service="scheduler",job_name="process-queue"}': follows_the_clock(),
     'convergence_job_last_success_timestamp_seconds{service="auth",job_name="reset-daily-quotas"}': follows_the_clock(),
     'convergence_job_last_success_timestamp_seconds{service="executor",job_name="check-credentials"}': follows_the_clock(),
+    'convergence_access_checks_total{service="executor",provider="GCP",verdict="WORKS"}': rising(3),
+    'convergence_access_checks_total{service="executor",provider="GCP",verdict="BROKEN"}': rising(0.1),
+    'convergence_access_stopped_total{service="executor",provider="GCP"}': rising(0.1),
+    'convergence_step_seconds_count{service="executor",type="gcp.bigquery_extract",status="COMPLETED"}': rising(10),
+    'convergence_step_seconds_count{service="executor",type="gcp.bigquery_extract",status="FAILED"}': rising(0.5),
+    'convergence_step_seconds_count{service="executor",type="bigquery.sql",status="FAILED"}': rising(20),
+    'convergence_spool_free_bytes{service="executor",instance="executor:9100"}': steady(50e9),
+    'convergence_spool_free_bytes{service="auth",instance="auth:9100"}': lambda span: f"NaN+0x{span.samples(span.end)}",
     'convergence_templates{service="executor",state="good"}': steady(6),
     'convergence_templates{service="executor",state="broken"}': steady(0),
     'convergence_queue_oldest_seconds{service="scheduler"}': steady(120),
@@ -144,6 +152,7 @@ OLD = {"86400.0": 0, "259200.0": 0, "432000.0": 1, "+Inf": 1}
 AGE = 'convergence_data_age_seconds_count{service="executor",provider="gcp"}'
 RPC_ERRORS = 'convergence_rpc_total{service="auth",method="/a/Get",code="UNAVAILABLE",reason="BIGQUERY_UNAVAILABLE"}'
 KMS_ERRORS = 'convergence_kms_seconds_count{service="executor",op="decrypt",code="UNAVAILABLE"}'
+UNREAD = 'convergence_step_seconds_count{service="executor",type="gcp.bigquery_extract",status="FAILED"}'
 FAILED = 'convergence_run_seconds_count{service="executor",pipeline="gcp-cost-billing",trigger="scheduler",status="FAILED"}'
 
 CASES: Final[tuple[Case, ...]] = (
@@ -188,6 +197,21 @@ CASES: Final[tuple[Case, ...]] = (
     Case(alert="ConvergenceProcessQueueStopped", changes=job("process-queue", stops=30)),
     Case(alert="ConvergenceResetStopped", changes=job("reset-daily-quotas", stops=27 * HOUR), span=LONG),
     Case(alert="ConvergenceCredentialChecksStopped", changes=job("check-credentials", stops=27 * HOUR), span=LONG),
+    Case(
+        alert="ConvergenceAccessLost",
+        changes={'convergence_access_stopped_total{service="executor",provider="GCP"}': rises_then(0, 1, minutes=40)},
+        labels={"provider": "GCP"},
+    ),
+    Case(
+        alert="ConvergenceAccessLost",
+        changes={UNREAD: rises_then(0.5, 7, minutes=HOUR)},
+        labels={"type": "gcp.bigquery_extract"},
+    ),
+    Case(
+        alert="ConvergenceSpoolFills",
+        changes={'convergence_spool_free_bytes{service="executor",instance="executor:9100"}': changes_to(50e9, 1e9, minutes=10)},
+        labels={"instance": "executor:9100"},
+    ),
     Case(
         alert="ConvergenceTemplateBroken",
         changes={'convergence_templates{service="executor",state="broken"}': changes_to(0, 1, minutes=15)},

@@ -110,9 +110,15 @@ def test_an_operator_reads_all_chains_and_what_strangers_tried(running: Suite, p
     assert of_one["entries"][0]["hash"] == of_one["head"]["hash"]
 
     assert running.admin.call("GET", "/api/v1/audit?chain=A%20B").status == 400
-    for path in ("/api/v1/audit?chain=no_such", "/api/v1/scheduler/queue?tenant_id=no_such", "/api/v1/quotas/no_such"):
+    for path in (
+        "/api/v1/audit?chain=no_such",
+        "/api/v1/scheduler/queue?tenant_id=no_such",
+        "/api/v1/quotas/no_such",
+        "/api/v1/runs?tenant_id=no_such",
+    ):
         unknown = running.admin.call("GET", path)
         assert (unknown.status, unknown.reason) == (404, "TENANT_NOT_FOUND"), path
+        assert "GET /api/v1/tenants lists" in unknown.body["message"], path
     assert running.admin.call("GET", "/api/v1/audit?start_time=yesterday").status == 400
     assert running.admin.call("GET", "/api/v1/audit?start_time=2026-01-01T00:00:00Z&end_time=2026-01-01T00:00:00Z").status == 400
     assert "page_token" in str(running.admin.call("GET", "/api/v1/audit?page_token=x").body)

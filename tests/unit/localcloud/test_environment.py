@@ -11,12 +11,13 @@ import pytest
 from convergence.cli.app import DEBUG
 from convergence.client.connection import ENVIRONMENT, PROFILE
 
-from localcloud.processes.environment import base_environment, read_env_file, service_environment, write_env_file
-from localcloud.processes.given import given_settings
+from localcloud.processes.environment import base_environment, client_environment, read_env_file, service_environment, write_env_file
+from localcloud.processes.given import DECIDED_BY, given_settings
 from localcloud.processes.suite import ALL, make_process
 from localcloud.processes.wrong_settings import WrongSettings
-from localcloud.settings import SERVICES, LocalSettings
+from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 from localcloud.stack import Stack
+from services.platform.environment.reading import variables
 
 
 def secrets_of(state: Path) -> list[str]:
@@ -65,8 +66,22 @@ def test_make_up_passes_on_what_was_set_for_services_and_gateway_and_nothing_els
     assert given.passed_on == tuple(sorted(mine))
     assert given.ignored == tuple(sorted([*decided, "GATEWAY_URL"]))
     assert all("s3cret" not in said for said in (*given.lines(), repr(given)))
-    assert given.lines()[1].startswith("Not passed on, because this stack decides them: CONVERGENCE_ADMIN_KEYS, CONVERGENCE_LISTEN,")
+    assert given.lines()[1:4] == [
+        "Take care: CONVERGENCE_ADMIN_KEYS has no effect here: this stack decides it.",
+        "Take care: CONVERGENCE_LISTEN has no effect here: this stack decides it.",
+        "Take care: GATEWAY_LISTEN_PORT has no effect here: this stack decides it, by LOCALCLOUD_GATEWAY_PORT.",
+    ]
     assert given_settings(settings, {"PATH": "/bin"}).lines() == []
+
+
+def test_each_setting_that_the_stack_decides_is_said_with_what_decides_it(tmp_path: Path) -> None:
+    """But for what a shell has of the stack's own file."""
+    settings = LocalSettings.model_validate({"state_dir": tmp_path, "scheduler_oidc": True})
+    given = given_settings(settings, dict.fromkeys(DECIDED_BY, "other"))
+    assert given.ignored == tuple(sorted(DECIDED_BY))
+    assert {f"{ENV_PREFIX}{name}" for name in DECIDED_BY.values()} <= variables(LocalSettings)
+    assert all(line.startswith("Take care: ") and " by LOCALCLOUD_" in line for line in given.lines())
+    assert given_settings(settings, client_environment(settings, admin_key="")).lines() == []
 
 
 def test_what_nothing_reads_is_said_with_what_may_have_been_meant(tmp_path: Path) -> None:
@@ -77,6 +92,7 @@ def test_what_nothing_reads_is_said_with_what_may_have_been_meant(tmp_path: Path
             "CONVERGENCE_LEASE_SECOND": "s3cret",
             "GATEWAY_TIMEOUT": "1",
             "CONSOLE_IDLE_SECOND": "1",
+            "GATEWAY_PORT": "8081",
             "CONVERGENCE_POLL_SECONDS": "1",
             "GATEWAY_URL": "http://a",
             **dict.fromkeys((*ENVIRONMENT.values(), PROFILE, DEBUG), "the client's"),
@@ -84,6 +100,7 @@ def test_what_nothing_reads_is_said_with_what_may_have_been_meant(tmp_path: Path
     )
     assert [(one.variable, one.nearest) for one in given.unknown] == [
         ("CONVERGENCE_LEASE_SECOND", "CONVERGENCE_LEASE_SECONDS"),
+        ("GATEWAY_PORT", "LOCALCLOUD_GATEWAY_PORT or GATEWAY_LISTEN_PORT"),
         ("GATEWAY_TIMEOUT", "GATEWAY_TIMEOUT_SECONDS"),
         ("CONSOLE_IDLE_SECOND", "CONSOLE_IDLE_SECONDS"),
     ]

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
+from console.settings import ConsoleSettings
 from console.settings import read as read_of_console
 from gateway.settings import GatewaySettings
 from localcloud.settings import LocalSettings
@@ -13,6 +16,7 @@ from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
 from services.platform.environment.reading import EXAMPLES, EnvironmentSettings, read, wrong_in
+from services.platform.environment.reading import variable as variable_of
 from services.scheduler.settings import SchedulerSettings
 
 KINDS: tuple[type[BaseSettings], ...] = (AuthSettings, CredentialsSettings, ExecutorSettings, SchedulerSettings, GatewaySettings)
@@ -106,6 +110,63 @@ def test_another_environment_is_judged_as_its_process_would(monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     assert [f"This process does not start: {one}" for one in found] == said(AuthSettings, capsys)
     assert len(found) == 2
+
+
+ANY_TEXT = {
+    "CONSOLE_OIDC_CLIENT_ID": "the issuer's",
+    "CONSOLE_OIDC_SCOPES": "the issuer's",
+    "CONVERGENCE_NOTIFY_SMTP_FROM": "judged with the host, without which it has no effect",
+    "CONVERGENCE_NOTIFY_SMTP_USER": "the mail server's, and judged with the password",
+}
+"""Settings that may be any text, with the reason. Paths and secrets may be, too."""
+IS_ANY = (Path, Path | None, SecretStr | None)
+NO_NUMBERS = ("inf", "nan", "1e999", "-1", "9" * 400)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, ConsoleSettings, LocalSettings])
+def test_what_no_value_can_be_is_refused_by_each_settings_name(kind: type[BaseSettings]) -> None:
+    """Of all fields, so also of those to come. What passes here would fail later, in the middle of a call, or never."""
+    for name, field in kind.model_fields.items():
+        variable = variable_of(kind, (name,))
+        is_number = {int, float} & set(get_args(field.annotation) or (field.annotation,))
+        wrong = NO_NUMBERS if is_number else () if field.annotation in IS_ANY or variable in ANY_TEXT else ("no such\nthing",)
+        for value in wrong:
+            lines = wrong_in(kind, {variable: value})
+            assert {line.partition(":")[0] for line in lines} == {variable}, (variable, value[:9])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (GatewaySettings, "GATEWAY_CORS_ORIGIN", "notaurl"),
+        (GatewaySettings, "GATEWAY_CORS_ORIGIN", "http://a.test,https://b.test/"),
+        (GatewaySettings, "GATEWAY_CORS_ORIGIN", "https://A.test"),
+        (GatewaySettings, "GATEWAY_CORS_ORIGIN", "https://a.test:443"),
+        (GatewaySettings, "GATEWAY_STATS_PORT", "99999"),
+        (ExecutorSettings, "CONVERGENCE_RUN_MAX_COST_USD", "1e999"),
+        (ExecutorSettings, "CONVERGENCE_LISTEN", "0.0.0.0"),
+        (ExecutorSettings, "CONVERGENCE_LEASE_SECONDS", "0"),
+        (AuthSettings, "CONVERGENCE_AUDIT_DAYS", "4000000000"),
+        (AuthSettings, "CONVERGENCE_PLAN_DEFAULTS", '{"max_queued_runs": -1}'),
+        (ConsoleSettings, "CONSOLE_GATEWAY_CA", ""),
+        (ConsoleSettings, "CONSOLE_FORWARDED_ALLOW_IPS", "10.0.0.1,proxy"),
+    ],
+)
+def test_a_value_that_would_fail_later_or_never_is_refused(kind: type[BaseSettings], name: str, value: str) -> None:
+    [line] = wrong_in(kind, {name: value})
+    assert line.startswith(f"{name}: ")
+
+
+def test_what_is_meant_to_pass_does() -> None:
+    for kind, name, value in (
+        (GatewaySettings, "GATEWAY_CORS_ORIGIN", " http://a.test:3000, https://b.test,capacitor://localhost,http://[::1]:8080"),
+        (GatewaySettings, "GATEWAY_CORS_ORIGIN", ""),
+        (ExecutorSettings, "CONVERGENCE_AUTH_ADDRESS", "ipv4:10.0.0.1:50051,10.0.0.2:50051"),
+        (ExecutorSettings, "CONVERGENCE_LISTEN", "[::]:0"),
+        (ExecutorSettings, "CONVERGENCE_RUN_DAYS", "0"),
+        (ConsoleSettings, "CONSOLE_FORWARDED_ALLOW_IPS", "10.0.0.0/8, ::1"),
+    ):
+        assert wrong_in(kind, {name: value}) == [], name
 
 
 @pytest.mark.parametrize(

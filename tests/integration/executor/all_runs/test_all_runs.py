@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from convergence.auth.v1.tenant_check_service_pb2 import CheckTenantRequest, CheckTenantResponse
+from convergence.auth.v1.tenant_check_service_pb2_grpc import TenantCheckServiceServicer, add_TenantCheckServiceServicer_to_server
 from convergence.executor.v1 import all_runs_service_pb2 as messages
 
 from services.executor.all_runs.store import AllRuns
 from services.executor.all_runs.tenant_run import TenantRun
+from services.executor.all_runs.tenants import AuthTenants
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
@@ -26,9 +29,13 @@ from services.executor.templates.name import PipelineName
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock, utc_day
-from services.platform.errors import InvalidArgument
+from services.platform.errors import InvalidArgument, NotFound, no_such_tenant
 from services.platform.reporting.events import EventKind
+from services.platform.rpc.peers import peer_channel
+from services.platform.server import Served
 from services.platform.settings import ServiceSettings
+from tests.conftest import serving
+from tests.integration.scheduler.conftest import NoKeys
 from tests.support.counting import jobs, references
 from tests.support.executor.fakes import CALL, Credentials, RecordingLedger
 from tests.support.executor.tenant import Tenant
@@ -55,9 +62,22 @@ def store(bq: BigQuery, service_settings: ServiceSettings, all_runs: AllRuns) ->
     return Store(bq, ddl=service_settings.configs_dir / "bigquery" / "tenant", record=all_runs.record)
 
 
+class StubAuth(TenantCheckServiceServicer):
+    """Knows no tenant."""
+
+    async def CheckTenant(self, request: CheckTenantRequest, context: Any) -> CheckTenantResponse:
+        raise no_such_tenant(request.tenant_id)
+
+
+class AnyTenant:
+    """Every tenant exists."""
+
+    async def require(self, tenant_id: str) -> None: ...
+
+
 @pytest.fixture
 def servicer(all_runs: AllRuns) -> AllRunsServicer:
-    return AllRunsServicer(all_runs, SystemClock())
+    return AllRunsServicer(all_runs, AnyTenant(), SystemClock())
 
 
 async def listed(servicer: AllRunsServicer, all_runs: AllRuns, **asked: Any) -> list[messages.TenantRun]:
@@ -221,6 +241,29 @@ async def test_a_bad_filter_is_named(servicer: AllRunsServicer, asked: dict[str,
     with pytest.raises(InvalidArgument) as refused:
         await servicer.ListAllRuns(messages.ListAllRunsRequest(**asked), CALL)
     assert refused.value.field == field
+
+
+async def test_the_runs_of_no_tenant_are_refused_unless_auth_is_of_the_release_before(
+    all_runs: AllRuns, service_settings: ServiceSettings
+) -> None:
+    """As an operator's other views of one tenant. An auth that does not have the call yet has only an empty list to offer."""
+    name = "convergence.auth.v1.TenantCheckService"
+    here = Served(name=name, add=add_TenantCheckServiceServicer_to_server, servicer=StubAuth())
+
+    async def reason(*served: Served) -> str | None:
+        async with (
+            serving(service_settings, name="auth", authenticator=NoKeys(), served=served) as address,
+            peer_channel(service_settings, caller="executor", peer="auth", address=address) as auth,
+        ):
+            servicer = AllRunsServicer(all_runs, AuthTenants(auth), SystemClock())
+            assert not await listed(servicer, all_runs), "of all tenants: nothing is asked"
+            try:
+                return str(await listed(servicer, all_runs, tenant_id="t_no_such"))
+            except NotFound as error:
+                return error.reason
+
+    assert await reason(here) == "TENANT_NOT_FOUND"
+    assert await reason() == "[]"
 
 
 async def test_without_the_control_table_runs_go_on_and_are_listed_later(

@@ -1,6 +1,7 @@
 """Spool files on a disk that is full, or filled by one tenant. /dev/full is the kernel's own full disk."""
 
 import gc
+import math
 import random
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client import REGISTRY
 
 from services.executor.errors import StepError
 from services.executor.sources.row_groups import GROUP_BYTES, GROUP_ROWS, Packing, row_groups
@@ -30,6 +32,30 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         return Path("/dev/full").open("r+b")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", on_full_disk)
+
+
+def test_what_is_free_and_taken_is_shown(tmp_path: Path) -> None:
+    """Also while the folder is not there yet, and when its disk does not answer."""
+    disk: dict[Path, int] = {tmp_path: 7_000}
+
+    def free(folder: Path) -> int:
+        if folder not in disk:
+            raise OSError
+        return disk[folder]
+
+    def value(name: str) -> float | None:
+        return REGISTRY.get_sample_value(f"convergence_spool_{name}_bytes")
+
+    room = SpoolRoom(tmp_path / "not" / "yet", free=free)
+    room.show()
+    assert (value("free"), value("taken")) == (7_000, 0)
+    disk[room.folder] = 100
+    for tenant_id in ("acme", "other"):
+        room.take(tenant_id, 10)
+    room.give_back("acme", 4)
+    assert value("taken") == 16
+    disk.clear()
+    assert math.isnan(value("free") or 0)
 
 
 @pytest.mark.usefixtures("full_disk")

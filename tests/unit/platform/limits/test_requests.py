@@ -86,7 +86,7 @@ def test_owners_and_keys_are_bounded() -> None:
     assert len(tried._owners["owner 9"].keys) == MAX_KEYS
 
 
-@pytest.mark.parametrize(("asked", "left", "full"), [(1, 599, 1), (10, 590, 1), (11, 589, 2), (700, 0, 60)])
+@pytest.mark.parametrize(("asked", "left", "full"), [(1, 599, 1), (10, 590, 1), (11, 589, 2), (599, 1, 60), (600, 0, 1), (700, 0, 1)])
 def test_the_headers_say_what_is_left(asked: int, left: int, full: int) -> None:
     tried = limits()
     granted(tried, "k", asked - 1, 0.0)

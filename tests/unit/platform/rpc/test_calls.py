@@ -215,5 +215,5 @@ async def test_an_answer_and_a_refusal_say_what_is_left_of_the_limit(plain_setti
             "More than 2 calls a minute. Wait as Retry-After says, and spread the calls.",
         )
         trailers = dict(await limited.trailing_metadata())
-        assert (trailers["ratelimit-policy"], trailers["ratelimit"]) == ('"default";q=2;w=60', '"default";r=0;t=60')
+        assert (trailers["ratelimit-policy"], trailers["ratelimit"]) == ('"default";q=2;w=60', '"default";r=0;t=30')
         assert trailers["retry-after"] == "30"
