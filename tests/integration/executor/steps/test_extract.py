@@ -223,6 +223,6 @@ def test_a_template_must_declare_what_its_source_asks_for(tmp_path: Path) -> Non
 def test_no_cloud_is_imported_before_a_template_reads_it() -> None:
     program = "import sys, services.executor.service; print(sorted(name for name in sys.modules if '.executor.sources.' in name))"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout
-    shared = ("changed_days", "credentials", "exported_months", "overlap", "registry", "source", "spool", "tokens")
+    shared = ("changed_days", "credentials", "exported_months", "overlap", "registry", "row_groups", "source", "spool", "tokens")
     names = [f"services.executor.sources.{name}" for name in shared]
     assert imported.strip() == str(names)
