@@ -11,8 +11,10 @@ GROUP_ROWS: Final = 122_880
 """The rows of a row group, if they take no more than GROUP_BYTES: what repeats is written once a group. As many DuckDB keeps together. It
 writes those that come in other numbers twice, so a smaller group has as many rows as fit without a rest.
 """
-GROUP_BYTES: Final = 48 * 2**20
-"""In memory, of the rows of a group."""
+GROUP_BYTES: Final = 32 * 2**20
+"""In memory, of the rows of a group. With half more, a million rows of an export are in groups of GROUP_ROWS instead of half of that: a
+load takes 0.7 seconds of CPU less, and the process some 90 MB more.
+"""
 SELDOM: Final = 4
 """How many rows have the same text, on average, where texts are kept once: an export's resources have names of their own, while its
 services, places and labels repeat for thousands of rows.
