@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 from convergence.auth.v1 import quota_service_pb2 as messages
+from convergence.executor.v1 import watch_service_pb2
 from prometheus_client import REGISTRY
 
 from services.platform.errors import ResourceExhausted
@@ -12,7 +13,7 @@ from services.platform.rpc.calls import Call, Rpc
 from services.platform.rpc.report import report
 
 UNARY = "/convergence.auth.v1.QuotaService/GetQuota"
-STREAM = "/convergence.executor.v1.WatchService/WatchRun"
+STREAM = f"/{watch_service_pb2.DESCRIPTOR.services_by_name['WatchService'].full_name}/WatchRun"
 
 
 class Context:
