@@ -7,6 +7,9 @@ RULES = {
     r"\bINSERT\s+OR\s+(IGNORE|REPLACE|UPDATE)\b": "BigQuery has no INSERT OR ...: guard the insert, or MERGE",
     r"\bTHEN\s+RETURN\b": "BigQuery has no THEN RETURN: read back by the statement's own id",
     r"\bRETURNING\b": "BigQuery has no RETURNING: read back by the statement's own id",
+    r"\b\w+\.(\w+)\s*(?:=|!=|<>|<=?|>=?)\s*\1\b(?!\s*[.(])": (
+        "a bare name beside a column of the same name may be that very column, as of a STRUCT that UNNEST opens: give it another name"
+    ),
     r"[{}]": "no templating: values come in as @params, tables as bare names",
 }
 STAR = "SELECT * changes when a table does: name the columns"

@@ -25,9 +25,9 @@ KEPT_OF_PERIODS: Final = (
 GONE_OF_PERIODS: Final = "CONCAT(t.x_SourceId, ' ', CAST(t.x_BillingPeriod AS STRING)) IN UNNEST(measured.replaced_periods)"
 """The opposite, without a subquery."""
 REPLACED_PERIODS: Final = """ARRAY(
-  SELECT DISTINCT CONCAT(source_id, ' ', CAST(e.billing_period AS STRING))
+  SELECT DISTINCT CONCAT(replaced, ' ', CAST(e.billing_period AS STRING))
   FROM UNNEST(@exports) AS e
-  CROSS JOIN UNNEST(ARRAY_CONCAT([e.source_id], @replaced_sources)) AS source_id)"""
+  CROSS JOIN UNNEST(ARRAY_CONCAT([e.source_id], @replaced_sources)) AS replaced)"""
 """The ids of exports with the periods that are replaced of them."""
 NEW_OF_PERIODS: Final = (
     "EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = n.x_SourceId AND e.billing_period = n.x_BillingPeriod)"

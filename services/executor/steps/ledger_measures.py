@@ -55,9 +55,9 @@ _OF_READINGS: Final = (
         name="whole_days",
         type="ARRAY<DATE>",
         sql="""ARRAY(
-  SELECT day
-  FROM UNNEST(@run_days) AS day
-  WHERE NOT EXISTS (SELECT 1 FROM UNNEST(@day_reads) AS r WHERE r.day = day AND r.since IS NOT NULL))""",
+  SELECT run_day
+  FROM UNNEST(@run_days) AS run_day
+  WHERE NOT EXISTS (SELECT 1 FROM UNNEST(@day_reads) AS r WHERE r.day = run_day AND r.since IS NOT NULL))""",
     ),
     # BigQuery's arrays have no NULL: days that are read as a whole have a moment, too, which is not looked at.
     MeasuredField(
@@ -65,9 +65,9 @@ _OF_READINGS: Final = (
         type="ARRAY<TIMESTAMP>",
         sql="""ARRAY(
   SELECT IFNULL(r.since, TIMESTAMP '0001-01-01 00:00:00+00')
-  FROM UNNEST(GENERATE_DATE_ARRAY(@first_day, @last_day)) AS day
-  LEFT JOIN UNNEST(@day_reads) AS r ON r.day = day
-  ORDER BY day)""",
+  FROM UNNEST(GENERATE_DATE_ARRAY(@first_day, @last_day)) AS run_day
+  LEFT JOIN UNNEST(@day_reads) AS r ON r.day = run_day
+  ORDER BY run_day)""",
     ),
     MeasuredField(name="followed", type="ARRAY<STRING>", sql="ARRAY(SELECT m.source_table FROM UNNEST(@watermarks) AS m)"),
 )

@@ -220,12 +220,12 @@ SELECT
   @{SOURCE}, n.day, n.row_count, n.sums, @loaded_at, @loaded_at, @loaded_at, 1, 0, 1, n.state, n.state_rule,
   CAST(NULL AS STRING), CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), FALSE, @pipeline_logging_id, TRUE
 FROM (
-  SELECT day, IFNULL(h.row_count, 0) AS row_count, h.sums, s.state, s.state_rule
-  FROM UNNEST(@run_days) AS day
-  LEFT JOIN UNNEST(@{STATES_PARAM}) AS s ON s.day = day
+  SELECT run_day AS day, IFNULL(h.row_count, 0) AS row_count, h.sums, s.state, s.state_rule
+  FROM UNNEST(@run_days) AS run_day
+  LEFT JOIN UNNEST(@{STATES_PARAM}) AS s ON s.day = run_day
   LEFT JOIN (
   {_HOLDS}
-  ) AS h ON h.usage_date = day
+  ) AS h ON h.usage_date = run_day
 ) AS n
 WHERE n.day NOT IN (SELECT d.usage_date FROM {DAYS} AS d WHERE d.source = @{SOURCE});
 END IF;

@@ -120,6 +120,7 @@ def test_what_is_right_passes(repository: Path) -> None:
         ("SELECT r.run_id, COUNT(*) AS n FROM runs AS r", "neither grouped nor aggregated"),
         ("SELECT r.run_id FROM runs AS r WHERE r.run_id = @missing", "parameter 'missing' not found"),
         ("DELETE FROM runs WHERE run_id = 'a' RETURNING run_id", "RETURNING"),
+        ("SELECT attempt FROM UNNEST([1]) AS attempt WHERE NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.attempt = attempt)", "bare name"),
         ("DELETE FROM runs WHERE run_id = 'a' THEN RETURN run_id", "THEN RETURN"),
         ("INSERT OR IGNORE INTO runs (run_id) VALUES ('a')", "INSERT OR"),
         ("SELECT r.run_id FROM runs AS r ORDER BY r.parameters", "JSON"),
