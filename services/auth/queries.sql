@@ -173,10 +173,10 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY q.tenant_id ORDER BY q.usage_date DESC) 
 --      units, too, for releases that open a row without them.)
 --   2. One plain UPDATE opens the row with the live runs of the tenant's past rows. If the row before it is of the same month, it also
 --      starts with the units of that month.
--- The UPDATE always changes the row before, too, whatever that row holds. A `reserve` of that day changes the same row, so one of the two
--- waits for the other. If the reservation is first, it is counted and moved. If it is second, it finds today's row open and is granted
--- there. In the same way, a run that is settled at the same moment does not become live again.
--- A replay finds the row, and moves what is left to move.
+-- If the UPDATE opens a row, it also changes the row before, whatever that row holds. A `reserve` of that day changes the same row, so one
+-- of the two waits for the other. If the reservation is first, it is counted and moved. If it is second, it finds today's row open and is
+-- granted there. In the same way, a run that is settled at the same moment does not become live again. A replay finds the row, and moves
+-- what is left to move.
 -- param: tenant_ids ARRAY<STRING>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -520,8 +520,8 @@ WHERE q.usage_date >= @since
 --   - A run that never started (NOT_STARTED) gives back the units that its reservation took, on the day and in the month in which it took
 --     them. They are in `reservations`; a reservation from before that column took one.
 --   - `only_if_expired`: a reservation whose lease has been extended meanwhile is left alone. The caller has seen no row of the run, but an
---     executor that was suspended may still write the row later. So what the id took stays in `reservations`. If the run ends after all,
---     its units are taken again, in the row of its day and in every later row of that month.
+--     executor that stalled may still write the row later. So what the id took stays in `reservations`. If the run ends after all, its
+--     units are taken again, in the row of its day and in every later row of that month.
 --   - Only the process that executes a run knows its cost, and another process may settle the run first, e.g. for a cancel. The id then
 --     moves from live_runs to uncosted_runs. From there the cost is added later, also once.
 -- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING, only_if_expired BOOL, has_cost BOOL, bytes_billed INT64, bytes_read INT64, slot_ms INT64, cost_usd FLOAT64>>

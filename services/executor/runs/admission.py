@@ -180,7 +180,7 @@ class Admission:
         return replace(reservation, renewed_at=asked_at)
 
     def _seconds_left(self, reservation: Reservation) -> float:
-        """Seconds left for the INSERT, counted from the request for the reservation: this process may have been suspended since."""
+        """Seconds left for the INSERT, counted from the request for the reservation: this process may have stalled since."""
         since = 0.0 if reservation.renewed_at is None else time.monotonic() - reservation.renewed_at
         return self._insert_seconds - since
 

@@ -127,8 +127,8 @@ class ClaimWatcher:
         task.add_done_callback(self._tasks.discard)
 
     def _start_by(self, held: _Held) -> datetime:
-        """A StartRun that is sent now may begin the run until this time: no later than the lease of its claim ends. Otherwise, after a
-        pause of the executor or of this process, a run could begin that another process has ended meanwhile.
+        """A StartRun that is sent now may begin the run until this time: no later than the lease of its claim ends. Otherwise, if the
+        executor or this process stalled, a run could begin that another process has ended meanwhile.
         """
         held.start_by = min(held.lease_expires_at, self._clock.now() + self._lease / 2)
         return held.start_by

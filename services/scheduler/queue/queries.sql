@@ -133,14 +133,14 @@ WHERE q.state = 'PROCESSING'
 --     yet. Otherwise a run that will be refused could take the turn of a run that can start.
 --   - No runs of a paused schedule. They stay QUEUED until the schedule is resumed, and take no turn either.
 -- The order:
---   1. The priority that counts, the highest first. It is at most the plan's ceiling. It rises by one for each boundary of @ageing_seconds
---      on the clock between `added_at` and now, so a run is passed only by runs that were added soon after it. Among runs added between the
---      same two boundaries, the documented priority decides. Backfills (-100 and below) do not age.
---   2. Tenants take turns: first one run of each tenant, then a second run of each. Within a turn, the tenant whose last claim is oldest
---      comes first. So a thousand runs of one tenant do not delay another tenant's single run, even if each call claims only one run. For
---      runs that have ended, `last_claimed_at` of their schedule keeps the time of the claim. The time of their end does not count: a
---      tenant would lose its turn each time one of its runs ends. A schedule's row from before `last_claimed_at` has only the time of the
---      end.
+--   1. The priority that counts, the highest first. It is the run's priority, at most the plan's ceiling, plus one for each boundary of
+--      @ageing_seconds on the clock between `added_at` and now. So a run is passed only by runs that were added soon after it. Among runs
+--      added between the same two boundaries, the documented priority decides. Backfills (-100 and below) do not age.
+--   2. Among equal priorities, tenants take turns: first one run of each tenant, then a second run of each. Within a turn, the tenant whose
+--      last claim is oldest comes first. So a thousand runs of one tenant do not delay another tenant's single run, even if each call
+--      claims only one run. For runs that have ended, `last_claimed_at` of their schedule keeps the time of the claim. The time of their
+--      end does not count: a tenant would lose its turn each time one of its runs ends. A schedule's row from before `last_claimed_at` has
+--      only the time of the end.
 --   3. The fire time.
 -- `queue_position` counts by the same order.
 -- The SELECT returns the rows of the claim, as claimed_runs does, and `is_new`: no process has started the run before. Such a run is still
