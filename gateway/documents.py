@@ -21,7 +21,9 @@ TYPES = {
     ".binpb": "application/x-protobuf",
 }
 COMPRESSED_ONLY = 512 * 1024
-"""What has more bytes is sent compressed to all: Envoy holds an answer until its client has read it. Whatever runs the page reads gzip."""
+"""Larger documents are always sent compressed: Envoy holds an answer until its client has read it. Every browser that can run the page
+reads gzip.
+"""
 PAGE = "docs.html"
 IN_ERRORS = ("google/rpc/error_details.proto", "convergence/errors/v1/error_reason.proto")
 """Messages of these are details of errors, which no service's file imports."""
@@ -48,7 +50,7 @@ class Document:
 
     @property
     def forms(self) -> dict[str, bytes]:
-        """As it is sent, by the name of the file: compressed for who reads that, and as it is, unless it is large."""
+        """Its forms, by the name of the file: compressed for clients that read gzip, and uncompressed, unless it is large."""
         compressed = {f"{self.name}.gz": gzip.compress(self.content, mtime=0)}
         return compressed if len(self.content) > COMPRESSED_ONLY else {**compressed, self.name: self.content}
 

@@ -35,7 +35,7 @@ REQUEST_INFO = {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_
 
 UNREACHABLE = "The service cannot be reached. Try again."
 FULL = "response.code_details.contains('overload') || response.code_details.contains('overflow')"
-"""Of Envoy's heap, and of a service's share of calls."""
+"""For a full heap of Envoy, and for a service that has its share of calls."""
 
 REFUSALS = (
     Refusal(http=400, code=3, reason="REQUEST_MALFORMED"),

@@ -17,9 +17,12 @@ from services.platform.errors import DOMAIN, ResourceExhausted, to_status
 
 KIB = 1024
 SMALL_BODY_BYTES = 16 * KIB
-"""Of a REST body that does not say how large it is. Any number of clients may hold one back, and each costs as much memory."""
+"""The most bytes of a REST body without a Content-Length. Any number of clients may hold such a body back, and each costs this much memory.
+"""
 BODY_BYTES = 64 * KIB
-"""Of a REST body with a Content-Length. As a message it is at most 5.5 times as large, as `[0,0,...]` is: less than the services take."""
+"""The most bytes of a REST body with a Content-Length. As a message it is at most 5.5 times as large (`[0,0,...]`): less than the services
+take.
+"""
 CREDENTIALS_BYTES = 128 * KIB
 """64 KiB of JSON, quoted once more inside JSON."""
 SET_CREDENTIALS = "/convergence.credentials.v1.CredentialService/SetCredentials"
@@ -55,7 +58,7 @@ def grpc_routes(rpc: PublicRpc, settings: GatewaySettings) -> Iterator[dict[str,
 
 
 def _held(rpc: PublicRpc, largest: int, limit: str, settings: GatewaySettings) -> dict[str, Any]:
-    """What the gateway holds of a request of gRPC, in bytes, how often, and how it refuses more."""
+    """The most bytes that the gateway holds of a gRPC request, for how many requests, and how it refuses more."""
     too_large = status_pb2.Status(code=3, message=f"The request is larger than {largest // KIB} KiB.")
     too_large.details.add().Pack(error_details_pb2.ErrorInfo(reason="BODY_TOO_LARGE", domain=DOMAIN))
     refusals = {"too_large": _refusal(too_large), "rate_limited": _refusal(_rate_limited(limit, settings))}
@@ -113,7 +116,7 @@ def _limit(rpc: PublicRpc) -> str:
 
 
 def _rate_limited(limit: str, settings: GatewaySettings) -> status_pb2.Status:
-    """What a client of gRPC hears beyond the bucket `limit`."""
+    """The error for a gRPC client that exceeds the bucket `limit`."""
     a_minute = settings.large_bodies_per_minute if limit == "large" else settings.anonymous_per_minute
     message = f"More than {a_minute} calls a minute of those that cost much, or need no key, from here or all. Wait as RetryInfo says."
     return to_status(ResourceExhausted("RATE_LIMITED", message, retry_after=timedelta(seconds=ceil(60 / a_minute))))

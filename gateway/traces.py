@@ -37,7 +37,7 @@ def header_variables(settings: GatewaySettings) -> dict[str, str]:
 
 
 def sampling(rpc: PublicRpc, settings: GatewaySettings) -> dict[str, Any]:
-    """Of a route: how many of its calls are recorded, if they come without a trace."""
+    """For a route: the share of its calls that is recorded, if they come without a trace."""
     ratio = 1.0 if rpc.path in STARTS_RUNS else settings.trace_ratio
     # Envoy draws a number below TEN_THOUSAND, whatever the denominator.
     return {"random_sampling": {"numerator": round(ratio * 10_000), "denominator": "TEN_THOUSAND"}}

@@ -1,9 +1,9 @@
-"""The REST interface of the emulator: local-bigquery's application, with the calls that our services make most answered more directly.
+"""The REST interface of the emulator: local-bigquery's application. The most frequent calls of our services are answered more directly.
 
-FastAPI passes each call through a dozen layers, two of which run it in tasks of their own, and looks for its route among two hundred: as
-much CPU as a small statement takes in DuckDB. Here the statement that a job begins with, the questions for it, the description of a table,
-and insertAll are read from the request by the same models and answered by the same functions, in one thread. All others, and whatever is
-not exactly as expected (another parameter, a compressed or unreadable body), are local-bigquery's own to answer.
+FastAPI passes each call through a dozen layers, two of which run it in tasks of their own, and looks for its route among two hundred. This
+takes as much CPU as a small statement takes in DuckDB. Four kinds of calls are answered here: to begin a job, to ask for a job, to describe
+a table, and insertAll. They use the same models and the same functions, in one thread. local-bigquery itself answers all other calls, and
+calls that are not exactly as expected (another parameter, a compressed or unreadable body).
 
 Upstream would have to make its two middlewares plain ASGI.
 """

@@ -5,8 +5,8 @@ statement of a script, and reads it back two or three times. Each write is a com
 machine, 30 ms of waiting, of a statement that takes 14. Here a job that is done answers from memory at once, and what was done within
 `WRITE_SECONDS` is one commit. What is kept is the JSON that the table would hold, so what is read is the same.
 
-Only a crash shows the difference: a job that was under way then, or done for less than `WRITE_SECONDS`, is unknown afterwards. With
-local-bigquery alone the one that was under way stays RUNNING for ever, whatever it had changed by then. A client has to cope with both.
+Only a crash shows the difference: a job that was running at the crash, or was done for less than `WRITE_SECONDS`, is unknown afterwards.
+With local-bigquery alone, a job that was running stays RUNNING for ever, even if its changes were committed. A client has to handle both.
 
 Records of jobs are dropped after KEPT_SECONDS, as BigQuery's are, and but for the last MOST: local-bigquery keeps all of them, half a KB a
 statement, for ever.

@@ -12,8 +12,8 @@ removes the id from every row that has it (today's row takes over the live runs 
 reservation, once.
 
 What a run has cost comes with its settlement, from the executor that executes it, and is added to the day of the reservation, once. The
-days of a month are summed wherever a reservation is made, so a tenant's monthly limit in dollars costs no statement. It is a gate for
-runs that begin, and each of these learns what is left; it is no exact gate, because a run's cost is known at its end.
+days of a month are summed wherever a reservation is made, so a tenant's monthly limit in dollars costs no statement. The limit is checked
+when a run begins, and the run is given what is left of it. The limit is not exact, because a run's cost is known only at its end.
 
 Runs end one by one and no caller waits for the settlement, so settlements are collected for some seconds. A tenant's own settlements are
 flushed when it asks this process for a reservation that the concurrent limit refuses, or reads its quota; settlements of cancelled runs and

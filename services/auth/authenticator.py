@@ -27,7 +27,7 @@ MAX_CONCURRENT_FOR_STRANGERS = 2
 MAX_STRANGERS = 2_000
 """Hashes of one statement; BigQuery bounds the size of a request."""
 AFTER_A_REFUSAL_SECONDS = 1.0
-"""From a statement that found no key for a stranger to the next one for strangers."""
+"""Seconds between a statement that found no key for a stranger and the next statement for strangers."""
 
 _log = structlog.get_logger()
 
@@ -42,9 +42,10 @@ class _Unread(Enum):
 class LocalAuthenticator:
     """`access.WatchedAuthenticator` over auth's own tables, for auth itself and for the RPC that the other services call.
 
-    Concurrent look-ups share one reading of the tables' version. What the memory knows is answered from it, and a hash that no active key
-    has is refused, without a statement. The rest shares statements, in two queues: a key that was good before never waits for strangers.
-    For these, few statements a second are sent, and one while somebody guesses. So guessing takes nothing from good keys.
+    Concurrent look-ups share one reading of the tables' version. Two kinds need no statement: what the memory knows, and a hash that is
+    known to belong to no active key. The rest shares statements, in two queues, so that a key that was good before never waits for
+    strangers. The number of statements a second for strangers is bounded, the more so while somebody guesses keys. So guessing takes
+    nothing from good keys.
 
     Strangers need statements only where the digests of all keys are not known: after a change of the keys' table, until the first stranger
     was refused, and a minute after each reading; and always if there are more than MAX_DIGESTS keys, or if the version cannot be read.

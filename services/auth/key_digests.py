@@ -7,12 +7,12 @@ from services.auth.key_memory import REFUSED_SECONDS
 from services.platform.bigquery.table_versions import Version
 
 MAX_DIGESTS = 100_000
-"""Of more keys than this none is held (some 12 MB), and each stranger is looked up, see `authenticator`."""
+"""If there are more keys than this (some 12 MB), no digest is held, and each stranger is looked up, see `authenticator`."""
 
 
 class KeyDigests:
-    """What one statement has said about `tenant_api_keys`, believed while the table's version is the same, for `seconds` at most: rows that
-    were streamed into the table can add a key before the version shows it.
+    """The result of one statement about `tenant_api_keys`. It is used while the table's version is the same, but for `seconds` at most:
+    rows that were streamed into the table can add a key before the version shows it.
     """
 
     def __init__(self, *, seconds: float, most: int = MAX_DIGESTS, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -32,12 +32,12 @@ class KeyDigests:
         return digest in self._digests if self._digests is not None and self._is_of(version) else None
 
     def wants(self, version: Version | None) -> bool:
-        """True if a reading under this version would tell something, or may tell that there are no longer too many."""
+        """True if a reading under this version would give the digests, or may show that there are no longer too many."""
         return version is not None and self._seconds > 0 and not self._is_of(version)
 
     def keep(self, version: Version, digests: Collection[str], *, since: float) -> None:
-        """Keeps what a statement has found; only that it was too many, if it was. `version` was read before it, and `since` (monotonic
-        seconds) is when it was sent.
+        """Keeps the result of a statement; of too many keys, only the fact that they are too many. `version` was read before the statement,
+        and `since` (monotonic seconds) is when it was sent.
         """
         self._version, self._until = version, since + self._seconds
         self._digests = frozenset(digests) if len(digests) <= self._most else None

@@ -2,15 +2,15 @@
 
 How a revoked key dies within 5 seconds, by whatever process and in whatever way it is revoked
     1. Another service uses an answer for at most `key_cache_seconds` (3) after it asked for it (`access.control`).
-    2. Auth answers from this memory only if the tables' version, read after the question, is the one that was read before the statement
-       whose answer is kept. So nothing was committed in between, and the answer is true at the time of the question. Any process, the
-       subscription system and a person at a console all change the version by changing the tables.
-    3. Changes through an auth process are forgotten by it at once, and pushed to the services that are subscribed to it; that makes step 1
-       faster, and nothing depends on it.
+    2. Auth keeps the answer of a statement with the tables' version that was read before the statement. It answers from this memory only if
+       the version, read again after the question, is the same. So nothing was committed in between, and the answer is true at the time of
+       the question. Every change of the tables changes the version: by any process, by the subscription system, or by hand.
+    3. An auth process that changes a key forgets its memory at once, and pushes the change to the services that are subscribed to it. This
+       makes step 1 faster, and nothing depends on it.
     4. If the version cannot be read, the memory is not used. After a restart it is empty.
     5. A key's own end is compared with the clock whenever it is used.
-`seconds` is the bound should the version ever be wrong. What grants nothing (an unknown key, a tenant that is not active) is kept for
-REFUSED_SECONDS: rows that were streamed into the tables can grant something before the version shows them.
+`seconds` is the bound should the version ever be wrong. A refusal (an unknown key, a tenant that is not active) is kept for REFUSED_SECONDS
+only: rows that were streamed into the tables can grant access before the version shows them.
 """
 
 import time
@@ -47,8 +47,8 @@ class KeyMemory:
         return self._version
 
     def recall(self, version: Version | None, hashes: Iterable[str]) -> Mapping[str, KeyHolder | None]:
-        """What is known about `hashes`: None means that no key has this hash; of the missing ones nothing is known. `version` was read
-        after they were asked for.
+        """What is known about `hashes`. None means that no key has this hash. Nothing is known about a hash that is missing from the
+        result. `version` was read after the question was asked.
         """
         if version is None:
             return {}
@@ -64,8 +64,8 @@ class KeyMemory:
         return hashed in self._good
 
     def to_read(self, hashes: Collection[str]) -> set[str]:
-        """What to read where `hashes` must be: these, and once those that were in use when the memory was dropped, so that one statement
-        reads them all.
+        """What to read if `hashes` must be read: these and, once, the hashes that were in use when the memory was dropped, so that one
+        statement reads them all.
         """
         again, self._to_read_again = self._to_read_again, set()
         return again | set(hashes)

@@ -1,8 +1,7 @@
 """What the ledger's table said about leases, kept for as long as the table has not changed. Pure: versions and times are passed in.
 
 Executors ask every few seconds whether their runs keep their reservations and whether others have expired. Only a change of the table, or
-time, can change the answers. Versions are those of `TableVersions`, each read after the question and before the statement whose result is
-kept with it.
+time, can change the answers. A version (`TableVersions`) is read after the question, and before the statement whose result is kept with it.
 """
 
 from collections.abc import Collection, Iterable
@@ -34,7 +33,7 @@ class LeaseMemory:
         return True
 
     def keep(self, version: Version | None, now: datetime, leases: Iterable[StoredLease]) -> None:
-        """Keeps the result of a statement that was sent after `version` was read, and that after `now`."""
+        """Keeps the result of a statement. The order was: `now` was taken, `version` was read, the statement was sent."""
         self._version, self._read_at, self._as_of = version, now, now
         self._leases = {one.reservation_id: one for one in leases}
 
@@ -48,8 +47,8 @@ class LeaseMemory:
         return sorted(expired, key=lambda one: (one.lease_expires_at, one.reservation_id))
 
     def rules_out_expired(self, now: datetime) -> bool:
-        """True if no lease can have expired, even if the table has changed: since it was known, leases have been removed, extended, or made
-        anew, which lasts for `lease` from then on.
+        """True if no lease can have expired, even if the table has changed. Since the last reading, leases can only have been removed,
+        extended or created, and a new lease lasts for `lease`.
         """
         if self._as_of is None or self._read_at is None or now - self._read_at >= LONGEST_UNREAD:
             return False

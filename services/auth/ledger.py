@@ -113,9 +113,9 @@ class Ledger:
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Ends reservations and counts how their runs ended; what was settled before changes nothing.
 
-        Settlements of runs that ended by themselves are collected for `batch_window_seconds`. If a tenant asks this process for a
-        reservation that the concurrent limit refuses, or reads its quota, its own settlements are flushed first; other auth processes see
-        them after `batch_window_seconds` at most. CANCELLED and NOT_STARTED are flushed at once.
+        Settlements of runs that ended by themselves are collected for `batch_window_seconds`. A tenant's own settlements are flushed
+        earlier if it reads its quota from this process, or asks it for a reservation that the concurrent limit refuses. Other auth
+        processes see them after `batch_window_seconds` at most. CANCELLED and NOT_STARTED are flushed at once.
         """
         await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
 
@@ -134,8 +134,8 @@ class Ledger:
         ]
 
     async def usage(self, tenant_id: str) -> Usage:
-        """The tenant's row for today, created if it is missing. It shows what this process has answered before, and the settlements that it
-        has collected; changes by others show `usage_known_seconds` later at most.
+        """The tenant's row for today, created if it is missing. It shows everything that this process has answered before, and the
+        settlements that it has collected. Changes by other processes show after `usage_known_seconds` at most.
         """
         collected = [one for one in self._settlements.pending() if one.tenant_id == tenant_id]
         if (known := self._usages.known(tenant_id, _unique(collected))) is not None:
@@ -148,7 +148,7 @@ class Ledger:
         self._memory.doubt(tenant_id)
 
     async def active_runs(self, tenant_id: str) -> int:
-        """How many of the tenant's runs were admitted and are not settled yet, those whose lease has expired included."""
+        """The number of the tenant's runs that were admitted and are not settled, including those whose lease has expired."""
         await self._settled({tenant_id})
         leases = await self._store.list_leases(utc_day(self._clock.now()) - RESERVED_FOR)
         return sum(lease.tenant_id == tenant_id for lease in leases)
@@ -213,6 +213,6 @@ def _all_of(requests: Sequence[frozenset[str]]) -> list[str]:
 
 
 def _unique(settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Of two for one id, the one that knows the cost, or at least that the run has begun."""
+    """One settlement for each id: the one that knows the cost, or else one that knows that the run has begun."""
     least_first = sorted(settlements, key=lambda one: (one.cost is not None, one.outcome != NOT_STARTED))
     return list({one.reservation_id: one for one in least_first}.values())

@@ -56,7 +56,7 @@ def key_holders(
 
 
 def _newest_last(subscription: Row) -> tuple[datetime, list[int]]:
-    # Of equally new ones the first by id counts, so it comes last: also before one of which it is the beginning.
+    # Of equally new ones the first by id counts. So it must sort last, also after an id that begins with it.
     descending = [-ord(letter) for letter in subscription["subscription_id"]] + [1]
     return subscription["updated_at"] or subscription["created_at"] or _LONG_AGO, descending
 

@@ -1,13 +1,13 @@
--- Auth's GoogleSQL. Each read is in front of the writes that it serves; the ledger's four writes are together at the end. The subscription
--- that counts is the newest ACTIVE one: the subscription system may keep old ones as history. If the month count is NULL, in a row of the
--- subscription system, today's count is used: the month's is at least that. A row of the ledger is inserted closed
--- (`concurrent_pipelines_running` -1) and opened by one plain UPDATE that moves the live runs of past rows into it, see open_day. A closed
--- row grants nothing, and reads treat it as missing. `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a
--- SET for a comparison of arrays.
+-- Auth's GoogleSQL. Each read is in front of the writes that it serves. Rules that several statements share:
+--   - The subscription that counts is the newest ACTIVE one: the subscription system may keep old ones as history.
+--   - A row of the subscription system may have a NULL month count. Then today's count is used: the month's is at least as high.
+--   - A row of the ledger is inserted closed (`concurrent_pipelines_running` = -1). One plain UPDATE opens it and moves the live runs of
+--     past rows into it, see open_day. A closed row grants nothing, and reads treat it as missing.
+--   - `live_runs = ARRAY_CONCAT(ARRAY(...))`: in a SET, the emulator reads `column = ARRAY(...)` as a comparison of arrays.
 
 -- name: find_key_holders
--- Keys that the subscription system wrote may have is_active NULL, which means active. By hash, or by id: for keys and session tokens. A key
--- of an offboarded tenant is none, also one that was issued while the tenant was being closed.
+-- Finds keys by hash (for API keys) or by id (for session tokens). Keys that the subscription system wrote may have is_active NULL, which
+-- means active. A key of an offboarded tenant is not found, even if it was issued while the tenant was being closed.
 -- param: api_key_hashes ARRAY<STRING>
 -- param: api_key_ids ARRAY<STRING>
 -- param: now TIMESTAMP
@@ -34,7 +34,7 @@ WHERE (k.api_key_hash IN UNNEST(@api_key_hashes) OR k.api_key_id IN UNNEST(@api_
   AND NOT EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = k.tenant_id AND o.status = 'OFFBOARDED')
 
 -- name: list_key_digests
--- One row: a hundred thousand would take long to parse.
+-- One row for all keys: a hundred thousand rows would take long to parse.
 -- param: now TIMESTAMP
 -- param: row_limit INT64
 SELECT STRING_AGG(k.api_key_hash, ',') AS digests
@@ -46,7 +46,7 @@ FROM (
 ) AS k
 
 -- name: list_api_keys
--- A row of the subscription system may have no created_at: these are the oldest.
+-- A row of the subscription system may have no created_at; it counts as the oldest.
 -- param: tenant_id STRING
 -- param: after_created_at TIMESTAMP
 -- param: after_id STRING
@@ -85,9 +85,9 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id 
   AND NOT EXISTS (SELECT 1 FROM tenant_api_keys AS k WHERE k.api_key_id = @api_key_id)
 
 -- name: rotate_api_key
--- A new key with the old one's scopes, and an end for the old one, which is never extended. Does nothing for an inactive key. A replay
--- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table, too. If it
--- breaks off between the two, the old key keeps working, and the next rotation ends it.
+-- Creates a new key with the old one's scopes, and sets an end for the old key. An end is never extended. Does nothing for an inactive key.
+-- A replay changes nothing: every rotation has a new id for its key. These are plain statements, because record_key_usage changes this
+-- table, too. If the script stops between the two, the old key keeps working, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -121,10 +121,10 @@ WHERE k.api_key_id = u.api_key_id AND (k.last_used_at IS NULL OR k.last_used_at 
 UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
 
 -- name: read_usage
--- Reads only. The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is
--- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result. As in
--- `reserve`, the row of the next day counts once it is open. Which reservations the row holds is read for
--- `services/auth/usage/own_changes.py`.
+-- Reads only. Each tenant's row of the ledger for today, and which of @ids hold a reservation. This is the response to reservations. It is
+-- not needed if all are known to be granted and no tenant has a limit of cost. A tenant without an open row for today is missing from the
+-- result. As in `reserve`, the row of the next day counts once it is open. `services/auth/usage/own_changes.py` needs to know which
+-- reservations the row holds.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: today DATE
@@ -166,13 +166,17 @@ WHERE q.usage_date BETWEEN @today AND DATE_ADD(@today, INTERVAL 1 DAY)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY q.tenant_id ORDER BY q.usage_date DESC) = 1
 
 -- name: open_day
--- Creates today's missing rows and opens them. An INSERT conflicts with nothing, so the transaction also updates a row that every other
--- creator of the same tenant's row updates: of two at once, one is cancelled, retried, and then finds the row. The transaction only appends
--- to the ledger, so other changes of the ledger never cancel it. Then one plain UPDATE opens the row: it starts with the units of the month,
--- if the row before it is of the same month, and with the live runs of the tenant's past rows. It also changes the row before, whatever that
--- holds: a `reserve` of that day at the same moment changes it, too, so one comes after the other, and the reservation is either counted and
--- moved, or finds this row open and is granted here. In the same way a run that is settled at the same moment does not become live again. A
--- replay finds the row, and moves what is left to move. (The INSERT writes the month's units, too, for releases that open a row without them.)
+-- Creates today's missing rows, then opens them.
+--   1. A transaction inserts the rows, closed. An INSERT conflicts with nothing, so the transaction also updates the tenant's
+--      subscriptions. Every process that creates this tenant's row updates them: of two at once, BigQuery cancels one, and its retry finds
+--      the row. The transaction only appends to the ledger, so other changes of the ledger never cancel it. (The INSERT writes the month's
+--      units, too, for releases that open a row without them.)
+--   2. One plain UPDATE opens the row with the live runs of the tenant's past rows. If the row before it is of the same month, it also
+--      starts with the units of that month.
+-- If the UPDATE opens a row, it also changes the row before, whatever that row holds. A `reserve` of that day changes the same row, so one
+-- of the two waits for the other. If the reservation is first, it is counted and moved. If it is second, it finds today's row open and is
+-- granted there. In the same way, a run that is settled at the same moment does not become live again. A replay finds the row, and moves
+-- what is left to move.
 -- param: tenant_ids ARRAY<STRING>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -251,13 +255,16 @@ WHERE q.tenant_id = g.tenant_id
   )
 
 -- name: reset_day
--- Flow 3C. Creates today's missing rows as open_day does, in an equally short transaction; a tenant that is no longer ACTIVE gets one
--- only if it has live runs. The rest are plain statements, which wait for other writers of the ledger and are cancelled by none. One
--- UPDATE opens today's rows as open_day does, moves what past rows still hold into them, and zeroes the past: an id in a past row has
--- not been settled, because settling removes it from every row, so no settled run becomes live again. It changes only rows that are not
--- zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows from before @oldest_day are deleted. A
--- replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day as updated, because all are
--- zero; deleted rows are reported by the call that deleted them.
+-- Flow 3C:
+--   1. Create today's missing rows as open_day does, in an equally short transaction. A tenant that is no longer ACTIVE gets a row only if
+--      it has live runs. The steps after this one are plain statements, which wait for other writers of the ledger and are cancelled by
+--      none.
+--   2. One UPDATE opens today's rows as open_day does, moves the live runs of past rows into them, and sets the past rows to zero. Settling
+--      removes an id from every row. So an id in a past row has not been settled, and no settled run becomes live again. The UPDATE changes
+--      only rows that are not zero yet. These are of a day or two, so it does not meet other writers in ninety partitions.
+--   3. Delete rows from before @oldest_day.
+-- A replay, at any hour, creates no second row and moves nothing twice. It reports every row of a past day as updated, because all are
+-- zero. Deleted rows are reported by the call that deleted them.
 -- param: today DATE
 -- param: now TIMESTAMP
 -- param: oldest_day DATE
@@ -373,8 +380,8 @@ SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 
 -- name: list_leases
--- All reservations: the response to a renewal, to a check and to a search for expired ones. `live_runs` move into today's row at midnight,
--- `reservations` stay in the row of their day.
+-- All reservations: the response to a renewal, to a check and to a search for expired reservations. At midnight `live_runs` move into the
+-- new day's row. `reservations` stay in the row of their day.
 -- param: since DATE
 SELECT v.tenant_id, v.reservation_id, COALESCE(t.usage_date, v.usage_date) AS usage_date, v.lease_expires_at, t.trigger_type
 FROM (
@@ -391,15 +398,18 @@ LEFT JOIN (
 ) AS t ON t.tenant_id = v.tenant_id AND t.reservation_id = v.reservation_id
 
 -- name: reserve
--- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
--- an id that is listed takes no second unit, and no second slot unless its lease has expired. Requests of a tenant are served in order of
--- seq; one that is refused for its unit takes no slot. Once the runs of the month have cost as much as the limit allows, only an id that
--- holds a slot keeps it. The cost of the month is summed over its days, because a run counts on the day of its reservation. A reservation
--- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. What an id took
--- when it was first granted, and for whom, is written into `reservations` by the same statement. A tenant's row is changed only if something
--- is granted, so the number of changed rows is the number of tenants with a grant. With @all_or_none a tenant is granted all of its requests
--- or nothing. A tenant's row of the next day counts once it is open, also for a process whose day is not over: it holds the tenant's live
--- runs by then. Not of a later day, which only a clock that is wrong by more than a day makes.
+-- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left.
+--   - A replay only extends the lease. An id that is listed takes no second unit. It takes a slot again only if its lease has expired.
+--   - Requests of a tenant are served in the order of seq. A request that is refused for its unit takes no slot.
+--   - Once the runs of the month have cost as much as the limit allows, only an id that holds a slot is granted. The cost of the month is
+--     the sum over its days, because a run counts on the day of its reservation.
+--   - A reservation whose lease has expired does not count against the concurrent limit. It stays listed until its run is settled or
+--     reserves again.
+--   - `reservations` records the units that an id took when it was first granted, and its trigger type.
+--   - A tenant's row is changed only if something is granted, so the number of changed rows is the number of tenants with a grant. With
+--     @all_or_none a tenant is granted all of its requests or nothing.
+--   - The tenant's row of the next day counts once it is open, even if this process's day is not over: by then that row holds the tenant's
+--     live runs. Rows of later days do not count: only a clock that is wrong by more than a day creates them.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64, trigger_type STRING>>
 -- param: today DATE
@@ -488,7 +498,7 @@ FROM (
 WHERE q.tenant_id = g.tenant_id AND q.usage_date = g.usage_date
 
 -- name: renew
--- Extends only leases that have not expired: the slot of an expired one may have been given to another run. A replay writes the same.
+-- Extends only leases that have not expired: after that, the slot may have been given to another run. A replay writes the same.
 -- param: ids ARRAY<STRING>
 -- param: since DATE
 -- param: now TIMESTAMP
@@ -504,13 +514,16 @@ WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
 
 -- name: settle
--- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes
--- nothing. The outcome and the cost count on the day of the reservation. A run that never started gives back the units that its reservation
--- took (`reservations`; one from before that column: one), on the day and in the month in which it took them. `only_if_expired`: a
--- reservation whose lease has been extended meanwhile is left alone. Who settles so has seen no row of the run; an executor that stood
--- still meanwhile may write it later. What the id took therefore stays in `reservations`, and if the run ends after all, it is taken
--- again, in every row since that carries the month on. Only the process that executes a run knows its cost, and another may
--- settle it first, e.g. a cancel: the id then moves from live_runs to uncosted_runs, from where the cost is added, once in the same way.
+-- An id counts only while a row still has it, and the same statement removes it from every row. So it is settled once, and a replay changes
+-- nothing.
+--   - The outcome and the cost count on the day of the reservation.
+--   - A run that never started (NOT_STARTED) gives back the units that its reservation took, on the day and in the month in which it took
+--     them. They are in `reservations`; a reservation from before that column took one.
+--   - `only_if_expired`: a reservation whose lease has been extended meanwhile is left alone. The caller has seen no row of the run, but an
+--     executor that stalled may still write the row later. So what the id took stays in `reservations`. If the run ends after all, its
+--     units are taken again, in the row of its day and in every later row of that month.
+--   - Only the process that executes a run knows its cost, and another process may settle the run first, e.g. for a cancel. The id then
+--     moves from live_runs to uncosted_runs. From there the cost is added later, also once.
 -- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING, only_if_expired BOOL, has_cost BOOL, bytes_billed INT64, bytes_read INT64, slot_ms INT64, cost_usd FLOAT64>>
 -- param: ids ARRAY<STRING>
 -- param: since DATE
@@ -627,7 +640,7 @@ GROUP BY d.usage_date
 ORDER BY d.usage_date
 
 -- name: usage_by_tenant
--- Reads only. The first row, without a tenant, has the sums over all tenants. Tenants of which no run has ended are missing.
+-- Reads only. The first row has no tenant and shows the sums over all tenants. Tenants without a run that has ended are missing.
 -- param: first_day DATE
 -- param: last_day DATE
 -- param: after STRING

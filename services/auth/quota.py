@@ -62,8 +62,8 @@ class Usage:
 
 
 def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:
-    """The limit that would refuse a run now, the one that lasts longest first; None if none would. A retry needs no unit, only a
-    reservation; it costs as much as any other run.
+    """The limit that would refuse a run now; None if none would. Of several limits, it is the one that lasts longest. A retry needs no
+    unit, only a reservation; it costs as much as any other run.
     """
     reached = [limit for limit in LONGEST_FIRST if _is_reached(limit, usage, is_retry=is_retry)]
     # A limit of 0 lasts until the plan is changed.

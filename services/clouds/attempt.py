@@ -67,7 +67,7 @@ def lets_in(call: Callable[[], object]) -> bool:
 
 
 def _needed(token_of: TokenOf) -> TokenOf:
-    """That there is no token is no refusal by the cloud."""
+    """If there is no token, this is not a refusal by the cloud."""
 
     def token(audience: str) -> str:
         try:

@@ -53,7 +53,7 @@ class CheckResult:
     access_problem: str
     """Empty: none."""
     access_export: str
-    """That was named and could be read; empty: what is known of one stays."""
+    """The export that was named and could be read; empty: what is stored about an export stays."""
 
 
 def latest(results: Iterable[CheckResult]) -> list[CheckResult]:

@@ -31,7 +31,9 @@ class Credential:
     access_export: str | None
     """The export that could be read when a check last named one."""
     delivery_status: str | None
-    """Of a target of notifications: DELIVERED, REFUSED or FAILED, the last one since it was set; None: none yet."""
+    """For a target of notifications: the outcome of the last delivery since the target was set, DELIVERED, REFUSED or FAILED; None: none
+    yet.
+    """
     delivered_at: datetime | None
     delivery_problem: str | None
     token_audience: str | None
@@ -64,7 +66,7 @@ class SealedCredential:
     set_at: datetime | None = None
     """When they were set; None: they are not stored yet."""
     token_audience: str | None = None
-    """As in `Credential`. It is no secret, and stored beside the ciphertext so that no caller of ours has to choose it."""
+    """As in `Credential`. It is no secret. It is stored with the ciphertext, so that no caller has to choose it."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:

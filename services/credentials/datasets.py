@@ -50,7 +50,7 @@ class Missing:
     access: bool
     """True if an account lacks its rights in the dataset."""
     location: str | None = None
-    """Of the dataset; None: there is none."""
+    """The dataset's location; None: there is no dataset."""
 
     @property
     def status(self) -> DatasetStatus:

@@ -1,7 +1,7 @@
--- All statements of credentials. `tenant_cloud_credentials` is its own table; the last block writes to a tenant's dataset.
+-- All statements of credentials. The service owns `tenant_cloud_credentials`. The last block writes to a tenant's dataset.
 --
--- BigQuery does not enforce keys, so two processes that set the same credentials for the first time at once may leave two rows. Both have
--- the same derived credential_id, each ciphertext decrypts with it, and every reader takes the newest: one logical credential.
+-- BigQuery does not enforce keys, so two processes that set the same credentials for the first time at once may leave two rows. Both rows
+-- have the same derived credential_id, which decrypts each ciphertext, and every reader takes the newest row. So they are one credential.
 
 -- name: find_credential
 -- Reads only.
@@ -73,9 +73,10 @@ WHERE tenant_id IN UNNEST(@tenant_ids) AND provider IN UNNEST(@providers)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
 
 -- name: insert_credential
--- A replay inserts nothing: the row exists. It inserts nothing either if another process was first; the caller then reads back whose row it
--- is. An INSERT conflicts with nothing, so a tenant's offboarding may be deleting at this moment. What was inserted before it has closed the
--- tenant, it deletes; afterwards the SELECT, which comes after the INSERT, sees that the tenant is closed, and the caller deletes.
+-- A replay inserts nothing, because the row exists. If another process was first, nothing is inserted either, and the caller then reads
+-- whose row it is. An INSERT conflicts with nothing, so a concurrent offboarding may be deleting the tenant's rows. It deletes a row that
+-- was inserted before it. If the row is inserted later, the SELECT, which follows the INSERT, shows that the tenant is closed, and the
+-- caller deletes the row.
 -- param: credential_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -121,9 +122,8 @@ SET inserted = @@row_count;
 SELECT inserted > 0 AS is_new, EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
 
 -- name: update_credential
--- A replay writes the same values again. What was known of the credentials before, of their access and of what was delivered to them, is
--- forgotten. It names the id in the ciphertext's associated data, so that no row ever has a ciphertext that cannot be decrypted with the
--- row's own id.
+-- A replay writes the same values again. Results about the earlier credentials, of access checks and of deliveries, are deleted. The
+-- statement names the id in the ciphertext's associated data, so that every row's ciphertext can be decrypted with the row's own id.
 -- param: credential_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -195,9 +195,9 @@ ORDER BY n.access_checked_at, n.tenant_id, n.provider
 LIMIT @page_size
 
 -- name: record_access_checks
--- A replay writes the same values again. A result is written only to the credentials that were checked, and never over that of a later check:
--- so two executors that check the same credentials at once, or a tenant that sets new ones meanwhile, do no harm. UNKNOWN keeps what the last
--- check has found.
+-- A replay writes the same values again. A result is written only to the credentials that were checked, and never over a later check's
+-- result. So two executors may check the same credentials at once, and a tenant may set new ones meanwhile. UNKNOWN keeps the result of the
+-- last check.
 -- param: results ARRAY<STRUCT<tenant_id STRING, provider STRING, set_at TIMESTAMP, checked_at TIMESTAMP, access_status STRING, access_problem STRING, access_export STRING>>
 UPDATE tenant_cloud_credentials AS c
 SET
@@ -213,7 +213,7 @@ WHERE
   AND (c.access_checked_at IS NULL OR c.access_checked_at <= r.checked_at)
 
 -- name: record_deliveries
--- A replay writes the same values again. An outcome is written only to the target that was tried, and never over that of a later try.
+-- A replay writes the same values again. An outcome is written only to the target that was tried, and never over a later try's outcome.
 -- param: outcomes ARRAY<STRUCT<tenant_id STRING, provider STRING, set_at TIMESTAMP, delivered_at TIMESTAMP, delivery_status STRING, delivery_problem STRING>>
 UPDATE tenant_cloud_credentials AS c
 SET delivery_status = o.delivery_status, delivery_problem = NULLIF(o.delivery_problem, ''), delivered_at = o.delivered_at

@@ -1,8 +1,8 @@
-"""Ciphertexts that were read, kept for as long as their table has not changed. Pure but for its clock.
+"""Keeps ciphertexts that were read, as long as their table has not changed. Pure but for its clock.
 
-A run reads the credentials before it is admitted and again when it uses them: a tenant who has just corrected them runs with the new ones.
-The second reading finds what the first one found, unless the table's version says otherwise. Versions are those of `TableVersions`, each
-read after the question and before the statement whose result is kept with it.
+A run reads the credentials before it is admitted, and again when it uses them, so that a tenant who has just corrected them runs with the
+new ones. While the table's version is the same, the second reading is answered from here. A version (`TableVersions`) is read after the
+question, and before the statement whose result is kept with it.
 """
 
 import time
@@ -21,7 +21,7 @@ type Key = tuple[str, str]
 
 
 class SealedMemory:
-    """Never knows that there are no credentials: that is always read."""
+    """Only credentials that exist are kept: whether there are none is always read from the table."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._kept: TtlCache[Key, SealedCredential] = TtlCache(seconds=KEPT_SECONDS, size=MAX_KEPT, monotonic=monotonic)

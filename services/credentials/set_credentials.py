@@ -1,7 +1,7 @@
-"""Sets and deletes a tenant's credentials: the steps, and what a call that breaks off leaves behind.
+"""Sets and deletes a tenant's credentials: the steps, and what an interrupted call leaves behind.
 
 Calls of different processes for one tenant may be concurrent; the statements allow for that (see `queries.sql`). Within one process they
-are queued, so that each reports its own result. A call whose caller disconnects is completed all the same, audit row included.
+are queued, so that each reports its own result. If the caller disconnects, the call is completed nevertheless, audit row included.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Destroyed:
     """What was deleted of an offboarded tenant."""
 
     providers: tuple[str, ...]
-    """Whose credentials were stored until now."""
+    """The providers whose credentials were stored until now."""
     dataset: DatasetFate
 
 
@@ -175,7 +175,7 @@ class CredentialChanges:
             return None
         if inserted.is_new:
             return True
-        # A row exists all the same: this one, if the first response was lost, or another process's, which came first.
+        # A row exists already: this call's, if the first response was lost, or another process's, which came first.
         there = await self._store.find(sealed.tenant_id, sealed.provider)
         if there and there.created_at == now:
             return True

@@ -1,5 +1,6 @@
--- What the doctor asks BigQuery: dry runs only, which are free and change nothing. BigQuery checks the rights of a dry run as those of a run.
--- `use_TABLE` needs what roles/bigquery.dataEditor gives on the table, `read_TABLE` what dataViewer gives.
+-- Statements by which the doctor asks BigQuery about its rights. They are dry runs only, which are free and change nothing: BigQuery checks
+-- the same rights for a dry run as for a run. `use_TABLE` needs the rights of roles/bigquery.dataEditor on the table, `read_TABLE` those of
+-- dataViewer.
 
 -- name: run_a_job
 -- Reads nothing; needs the right to create jobs.

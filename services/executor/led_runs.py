@@ -67,8 +67,8 @@ class LedRun:
     _latest: datetime = LONG_AGO
 
     def stamped[L: Line](self, lines: Sequence[L]) -> list[L]:
-        """The lines with times of their own, in order, each later than those of all lines before: so the tables have them in the order
-        in which they are written, though a step may take its time earlier and run beside another. To be added at once.
+        """The lines with new times, each later than the times of all lines before. So the tables have the lines in the order in which they
+        are written, even if a concurrent step took its time earlier. The caller must add them at once.
         """
         return [self._stamped(line) for line in lines]
 
@@ -125,8 +125,8 @@ class LedRuns:
         return [run.stamped([line])[0] if run else line for line, run in led]
 
     def add(self, lines: Sequence[Line]) -> None:
-        """Adds lines to the feeds of their runs; of those that are not executed here nothing is kept. They are there at once, before they
-        are in the tables, and also if their writing fails: what they say has happened.
+        """Adds lines to the feeds of their runs. Lines of runs that are not executed here are dropped. Watchers see the lines at once,
+        before they are in the tables, even if writing them fails: what they say has happened.
         """
         for line in lines:
             if led := self._runs.get(line.pipeline_logging_id):

@@ -18,8 +18,8 @@ _log = structlog.get_logger()
 
 
 class LineQueue:
-    """Sends rows in order, one call at a time, and what gathers meanwhile in the next. Rows that BigQuery does not take for now are sent
-    again with those after them; `flushed` makes the last try. If the process dies, rows that were not sent are lost.
+    """Sends rows in order, one call at a time; rows that arrive meanwhile go into the next call. If BigQuery does not accept rows for now,
+    they are sent again together with the next ones. `flushed` makes the last try. If the process dies, rows that were not sent are lost.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 -- Statements of the executor. The default dataset is the tenant's own.
 
 -- name: insert_run
--- Runs of a tenant that begin at the same moment. A replay changes nothing: the rows of these ids exist. Two replays at the same instant
--- could both insert (INSERTs do not conflict): readers fold rows of one id, and the statement that ends the run changes both.
+-- Inserts the runs of a tenant that begin at the same moment. A replay changes nothing: the rows of these ids exist. Two replays at the
+-- same instant could both insert, because INSERTs do not conflict. Readers fold the rows of one id, and the statement that ends the run
+-- changes both.
 -- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING, trace_id STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
@@ -15,12 +16,14 @@ FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
 -- name: claim_run
--- Runs that several processes may be asked to start, and exactly one must execute each; concurrent runs of a tenant share the statement.
--- The guarded INSERT may happen twice at the same instant (see insert_run), so it does not claim; the UPDATE claims if no row of the id is
--- claimed. Two UPDATEs that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both
--- rows: one gets the claim. Each caller's claimed_by is random, and the rows show whose it is: a replay changes nothing and gives the same
--- result. A row with a deadline is claimed: both are set together; executors from before claimed_by set the deadline alone. Each statement
--- commits by itself: a job that ends in the middle leaves rows that no process executes, and the reconciler ends them.
+-- Claims runs that several processes may be asked to start: exactly one process must execute each. Concurrent runs of a tenant share the
+-- statement.
+--   1. The guarded INSERT may insert twice at the same instant (see insert_run), so it does not claim.
+--   2. The UPDATE claims a run if no row of its id is claimed. Two UPDATEs that change the same row run one after the other, and the later
+--      one sees the rows of both callers. So one caller gets the claim. A row with a deadline is claimed: `deadline_at` and `claimed_by`
+--      are set together, and executors from before `claimed_by` set the deadline alone.
+--   3. The SELECT shows whose claim it is: each caller's `claimed_by` is random. A replay changes nothing and gives the same result.
+-- Each statement commits by itself. A job that ends in the middle leaves rows that no process executes, and the reconciler ends them.
 -- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING, trace_id STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
@@ -42,8 +45,8 @@ WHERE r.pipeline_logging_id IN (SELECT n.pipeline_logging_id FROM UNNEST(@runs) 
 GROUP BY r.pipeline_logging_id;
 
 -- name: overlapping_run
--- Reads only. Another active run of the pipeline that covers one of these days; days as texts, YYYY-MM-DD, sort correctly. A run whose
--- deadline has passed is not active, whatever its row says.
+-- Reads only. Finds another active run of the pipeline that covers one of these days. Days are compared as texts, YYYY-MM-DD, which sort
+-- correctly. A run whose deadline has passed is not active, whatever its row says.
 -- param: pipeline_logging_id STRING
 -- param: pipeline_id STRING
 -- param: started_at TIMESTAMP
@@ -58,9 +61,9 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
 
 -- name: claim_run_exclusively
 -- As claim_run, but only while no other active run of the pipeline covers one of the days. Two concurrent runs may both be inserted,
--- without a deadline. The UPDATE decides: it also touches the rows of all other RUNNING runs of the pipeline, so that two of them change a
--- common row, run one after the other, and the later one finds the deadline of the earlier. A run that is not admitted deletes its row. A
--- replay changes nothing once the row is claimed, and otherwise decides anew.
+-- without a deadline. The UPDATE decides: it also changes the rows of all other RUNNING runs of the pipeline. So two concurrent UPDATEs
+-- change a common row and run one after the other, and the later one finds the deadline of the earlier. A run that is not admitted deletes
+-- its row. A replay changes nothing once the row is claimed; before that, it decides anew.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -116,8 +119,8 @@ SELECT
   ) AS other;
 
 -- name: insert_refused_run
--- A scheduled attempt that could not begin, with an error that another attempt would get, too. A deadline equal to the start says the same
--- to executors from before is_final. A replay changes nothing.
+-- Records a scheduled attempt that could not begin, with an error that another attempt would get, too. The deadline equals the start: this
+-- says the same to executors from before is_final. A replay changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -139,8 +142,9 @@ FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
 
 -- name: complete_run
--- For a run whose last step is no publish; the others are completed by the publishing transaction (services/executor/steps/run_end_script.py).
--- Compare-and-set: the first that finds the run RUNNING ends it; later ones change nothing. Separate from end_run: the fence stays open.
+-- For a run whose last step is not a publish. Other runs are completed by their publishing transaction
+-- (services/executor/steps/run_end_script.py). Compare-and-set: the first call that finds the run RUNNING ends it; later ones change
+-- nothing. Unlike end_run, it leaves the fence open.
 -- param: pipeline_logging_id STRING
 -- param: completed_at TIMESTAMP
 -- param: rows_processed INT64
@@ -160,8 +164,8 @@ UPDATE x_meta_pipeline_runs SET
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
 
 -- name: add_run_costs
--- What runs have cost that their publishes have completed, which is known only afterwards. Compare-and-set: a row that has its cost keeps
--- it, so a replay changes nothing. No caller waits for it; readers find NULL until then.
+-- Adds the costs of runs that their publishing transaction has completed: these are known only afterwards. Compare-and-set: a row that has
+-- its cost keeps it, so a replay changes nothing. No caller waits for the cost; until it is written, readers find NULL.
 -- param: costs ARRAY<STRUCT<pipeline_logging_id STRING, bytes_billed INT64, slot_ms INT64, bytes_read INT64, cost_usd FLOAT64>>
 UPDATE x_meta_pipeline_runs AS r
 SET bytes_billed = c.bytes_billed, slot_ms = c.slot_ms, bytes_read = c.bytes_read, cost_usd = c.cost_usd
@@ -169,11 +173,11 @@ FROM UNNEST(@costs) AS c
 WHERE r.pipeline_logging_id = c.pipeline_logging_id AND r.status = 'COMPLETED' AND r.cost_usd IS NULL
 
 -- name: end_run
--- Ends a run as FAILED or CANCELLED: first its publish fence is closed, then its row is changed, so that a run that is seen to have ended
--- publishes nothing afterwards (services/executor/steps/publish_script.py). This holds whether the fence row exists or not: a publisher
--- that has not created it finds the CLOSED one inserted here; for one that has, the first UPDATE waits for its transaction or cancels it.
+-- Ends a run as FAILED or CANCELLED. First the publish fence is closed, then the run's row is changed. So a run that is seen to have ended
+-- publishes nothing afterwards (services/executor/steps/publish_script.py). If the publisher has not created the fence row yet, it finds
+-- the CLOSED row that is inserted here. If it has, the first UPDATE waits for its transaction or cancels it.
 -- Compare-and-set, as complete_run: a replay, or a call for a run that has ended, changes nothing but the cost. Only the executing process
--- knows the cost, and another may have ended the run: it then adds it to the row, once.
+-- knows the cost. If another process has ended the run, the executing process adds the cost to the row, once.
 -- param: pipeline_logging_id STRING
 -- param: status STRING
 -- param: completed_at TIMESTAMP
@@ -209,7 +213,7 @@ FROM x_meta_pipeline_runs AS r
 WHERE r.pipeline_logging_id = @pipeline_logging_id
 
 -- name: run_states
--- Reads only. The states of these runs; a run that was never inserted is not in the result. Of two rows of one id the ended one counts:
+-- Reads only. The states of these runs. A run that was never inserted is missing. Of two rows of one id, the ended one counts, because
 -- RUNNING sorts last.
 -- param: pipeline_logging_ids ARRAY<STRING>
 SELECT pipeline_logging_id, MIN(status) AS status, MIN(started_at) AS started_at
@@ -218,7 +222,7 @@ WHERE pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
 GROUP BY pipeline_logging_id
 
 -- name: overdue_runs
--- Reads only. A row whose claim broke off has no deadline; a day is longer than any run.
+-- Reads only. A row has no deadline if its claim was interrupted. Then a day counts, which is longer than any run.
 -- param: since TIMESTAMP
 SELECT DISTINCT pipeline_logging_id
 FROM x_meta_pipeline_runs
@@ -229,8 +233,8 @@ WHERE status = 'RUNNING' AND COALESCE(deadline_at, TIMESTAMP_ADD(started_at, INT
 SELECT DISTINCT pipeline_logging_id FROM x_meta_pipeline_runs WHERE status = 'RUNNING'
 
 -- name: run_ends
--- Reads only. For the scheduler: the states of runs, and for FAILED ones whether another attempt would fail, too; NULL if an executor from
--- before is_final has ended the run. Of several rows of one id, the ended one counts.
+-- Reads only. For the scheduler: the states of runs, and `is_final` for FAILED ones: whether another attempt would fail, too. It is NULL if
+-- an executor from before is_final has ended the run. Of several rows of one id, the ended one counts.
 -- param: pipeline_logging_ids ARRAY<STRING>
 -- param: since TIMESTAMP
 SELECT
@@ -242,8 +246,8 @@ WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY r.pipeline_logging_id ORDER BY r.completed_at DESC) = 1
 
 -- name: final_before_is_final
--- Reads only. For FAILED runs without is_final (see run_ends): those that another attempt would fail, too. The log of the failed step says
--- so, or the run was refused, which its deadline shows. A run without such a log (its executor died) may be retried.
+-- Reads only. For FAILED runs without is_final (see run_ends): those that another attempt would fail, too. Either the log of the failed
+-- step says so, or the run was refused: its deadline equals its start. A run without such a log may be retried: its executor died.
 -- param: pipeline_logging_ids ARRAY<STRING>
 SELECT l.pipeline_logging_id
 FROM x_meta_step_logs AS l

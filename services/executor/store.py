@@ -51,7 +51,7 @@ class _Beginning:
 
 
 class Store:
-    """One typed method a statement. All raise Unavailable if BigQuery does not answer; the statement may have run all the same."""
+    """One typed method a statement. All raise Unavailable if BigQuery does not answer; the statement may have run nevertheless."""
 
     def __init__(self, bq: BigQuery, *, ddl: Path, record: RecordRun = unrecorded) -> None:
         """`ddl`: the folder with the DDL of tenants' tables. `record` learns of runs that begin here, and of all that are ended here."""
@@ -211,7 +211,7 @@ class Store:
         return [None if one in in_time else _too_late() for one in beginnings]
 
     async def _claim_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[ClaimResult | Exception]:
-        # An UPDATE accepts one source row a target row, so of two callers in this process the first is sent.
+        # An UPDATE accepts one source row for each target row, so of two callers in this process only the first is sent.
         first = {one.run.pipeline_logging_id: one for one in reversed(_in_time(beginnings))}
         rows = {row["pipeline_logging_id"]: row for row in await self._write_runs("claim_run", tenant_id, list(first.values()))}
 

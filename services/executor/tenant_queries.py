@@ -45,8 +45,8 @@ class TenantQueries:
         try:
             return await self._bq.query(block, params, dataset=dataset, seconds=seconds)
         except bigquery.BadRequest:
-            # The runs table may lack a column that the block names. Checked after the error, so that it usually costs nothing; and sent
-            # again in any case, because another process may just have added the column. A block may be replayed.
+            # The runs table may lack a column that the block names. It is checked only after an error, so that it usually costs nothing.
+            # The block is sent again in any case, because another process may just have added the column. A block may be replayed.
             await self.ensure(tenant_id, RUNS)
             left = None if seconds is None else seconds - (time.monotonic() - began)
             return await self._bq.query(block, params, dataset=dataset, seconds=left)
@@ -81,9 +81,9 @@ class TenantQueries:
         self._tables.look_ahead(tenant_id, tables)
 
     async def _check_absent(self, dataset: str) -> None:
-        """BigQuery also answers notFound for a dropped table or a dataset that is made anew elsewhere, and accessDenied for what the
-        account may not know of. None of these means that there are no runs: raises Unavailable, so that an active run is not treated as one
-        that never began.
+        """Raises Unavailable unless the dataset is really absent. BigQuery also answers notFound for a dropped table or a dataset that was
+        recreated elsewhere, and accessDenied for what the account may not see. These do not mean that there are no runs: an active run must
+        not be treated as one that never began.
         """
         if self._absent.get_cached(dataset):
             return

@@ -83,8 +83,8 @@ class TtlCache[Key: Hashable, Value]:
         return await asyncio.shield(task)
 
     def refresh(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> None:
-        """For a caller that has got the cached value: begins `load` in the background, once a value, when half of its time is over. So only
-        values in use are loaded again. If that fails, the value stays until its own end.
+        """For a caller that has got the cached value: when half of the value's time is over, begins `load` in the background, once for each
+        value. So only values in use are loaded again. If the load fails, the value stays until its own end.
         """
         kept = self._kept.get(key)
         if kept is not None and kept.refresh_from <= self._monotonic() and key not in self._loading:

@@ -27,8 +27,8 @@ class GroupCommit[Item, Answer]:
     raises, every caller of the batch gets the error, so a flush must be safe to repeat. Leaving the context flushes what is left.
 
     `batch_window_seconds`: minimum seconds between the starts of two batches, for work that no caller waits for. The first item after an
-    idle period goes at once; so does everything on `flush_now`. `before_flush` is awaited before a batch is cut: items that arrive during
-    that wait join the batch.
+    idle period is sent at once, and `flush_now` sends everything at once. `before_flush` is awaited before a batch is cut: items that
+    arrive during that wait join the batch.
 
     `max_concurrent`: how many batches may be in flight. More than one is for reads, which need no order: a slow one does not delay the
     next.

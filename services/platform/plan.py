@@ -1,4 +1,4 @@
-"""What a tenant's plan allows it to make grow. Each of these limits protects the other tenants, so none is ever unlimited."""
+"""The limits of a tenant's plan. Each of them protects the other tenants, so none is ever unlimited."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +10,9 @@ class PlanLimits:
     """The limits of one tenant. The values here are the defaults; an installation has its own in `CONVERGENCE_PLAN_DEFAULTS`."""
 
     max_priority: int = 50
-    """The highest priority of a schedule, 0 to 100. A run with a higher one, from before the plan changed, is claimed as if it had this."""
+    """The highest priority of a schedule, 0 to 100. A run with a higher priority, from before the plan changed, is claimed as if it had
+    this one.
+    """
     max_schedules: int = 200
     max_queued_runs: int = 1_000
     """Runs that wait in the queue, backfills included."""

@@ -178,8 +178,8 @@ async def serve(
 
 
 async def drain(health: health_aio.HealthServicer, seconds: float) -> None:
-    """Says NOT_SERVING, and returns after so long. A call that reaches a server in the moment in which it stops is dropped by gRPC, with
-    CANCELLED: by then no caller should send one.
+    """Reports NOT_SERVING, and returns after `seconds`. gRPC drops a call that reaches a server while it stops, with CANCELLED: by then no
+    caller should send one.
     """
     await health.enter_graceful_shutdown()
     await asyncio.sleep(seconds)

@@ -1,5 +1,5 @@
--- The last entry of each chain of audit_log. It is made with the platform's row: every append updates that row, so two of them conflict even
--- where both begin new chains.
+-- The last entry of each chain of audit_log. The table is created with the platform's row. Every append updates this row, so two appends
+-- conflict even if both begin new chains.
 CREATE TABLE IF NOT EXISTS audit_heads (
   chain STRING NOT NULL,
   seq INT64,

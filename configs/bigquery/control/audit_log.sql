@@ -1,6 +1,6 @@
--- Who did what: append-only, a hash chain for each tenant and one, `-`, for the platform. docs/audit.md says how `entry_hash` is computed.
--- `appended_at` never decreases along a chain, so that dropping the oldest partitions takes away the beginnings of chains only. Text that is
--- unknown, or does not apply, is empty.
+-- Who did what: append-only, with one hash chain for each tenant and one, `-`, for the platform. docs/audit.md says how `entry_hash` is
+-- computed. `appended_at` never decreases along a chain. So dropping the oldest partitions removes only the beginnings of chains. A text
+-- that is unknown or does not apply is empty.
 CREATE TABLE IF NOT EXISTS audit_log (
   chain STRING NOT NULL,
   seq INT64 NOT NULL,

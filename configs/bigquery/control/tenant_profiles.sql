@@ -1,5 +1,6 @@
--- resumes_as: the status that a SUSPENDED tenant goes back to; NULL: ACTIVE. location: of the tenant's dataset; NULL: the installation's.
--- located_at: when it was fixed, before the dataset was made; NULL: not yet, or the dataset is older than this column.
+-- resumes_as: the status that a SUSPENDED tenant has again once it is resumed; NULL: ACTIVE. location: where the tenant's dataset is; NULL:
+-- the installation's location. located_at: when the location was fixed, before the dataset was made; NULL: it is not fixed yet, or the
+-- dataset is older than this column.
 CREATE TABLE IF NOT EXISTS tenant_profiles (
   tenant_id STRING NOT NULL,
   company_name STRING,

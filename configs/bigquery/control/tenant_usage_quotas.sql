@@ -1,9 +1,11 @@
--- What the runs of the day have used, counted when they are settled and kept when the daily counters are reset: runs_ended (whatever their
--- outcome), bytes_billed (to the platform's project), bytes_read (billed to the tenant's project), slot_ms, cost_usd (an estimate of both
--- bills). uncosted_runs: reservations that were settled by a process that does not know the cost; the one that does may still add it.
--- reservations: what each id in live_runs took of the daily and monthly limits, and its run's trigger_type, written when it was granted. It
--- stays in the row of the day on which the units count, while live_runs move into the next day's row. A column of its own, because auth
--- processes of the release before, which write live_runs as a whole, could not write a struct with more fields.
+-- The quota ledger. Columns that later releases added:
+--   - runs_ended (with any outcome), bytes_billed (to the platform's project), bytes_read (billed to the tenant's project), slot_ms,
+--     cost_usd (an estimate of both bills): what the runs of the day have used. It is counted when a run is settled, and stays when the
+--     daily counters are reset.
+--   - uncosted_runs: reservations that were settled by a process that does not know the cost. The process that knows it may still add it.
+--   - reservations: the units that each id in live_runs took of the daily and monthly limits, and its run's trigger_type, as granted. An
+--     entry stays in the row of the day on which the units count, while live_runs move into the next day's row. It is a separate column
+--     because auth processes of the release before write live_runs as a whole, and could not write a struct with more fields.
 CREATE TABLE IF NOT EXISTS tenant_usage_quotas (
   tenant_id STRING NOT NULL,
   usage_date DATE NOT NULL,

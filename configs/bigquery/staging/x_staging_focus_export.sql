@@ -1,6 +1,6 @@
--- Rows of an export in FOCUS's columns, on their way to focus_cost_daily, whose columns these are: named as FOCUS 1.2 names them whatever
--- version the export has, and what the export leaves empty filled as the source's rules say. Tags, SkuPriceDetails and x_ProviderColumns are
--- JSON as text: load jobs do not load JSON from Parquet.
+-- Rows of an export in FOCUS's columns, on their way to focus_cost_daily, which has the same columns. They have the names of FOCUS 1.2,
+-- whatever version the export has. Columns that the export leaves empty are filled by the source's rules. Tags, SkuPriceDetails and
+-- x_ProviderColumns are JSON as text, because load jobs do not load JSON from Parquet.
 CREATE TABLE IF NOT EXISTS x_staging_focus_export (
   x_UsageDate DATE,
   AvailabilityZone STRING,

@@ -1,6 +1,6 @@
--- By how much the published cost of a day has moved: one row for each day, service and currency whose net cost a publish has changed,
--- written in its transaction. Only ever appended to. The deltas of a day, service and currency between two moments add up exactly to the
--- difference of what was published at them; the first load of a day is a change from 0. after_final: the day had been FINAL.
+-- How publishes have changed the published cost of days: one row for each day, service and currency whose net cost a publish has changed,
+-- written in the publishing transaction. Append-only. The deltas of a day, service and currency between two moments add up exactly to the
+-- difference of what was published at these moments. The first load of a day is a change from 0. after_final: the day was FINAL before.
 CREATE TABLE IF NOT EXISTS x_meta_cost_changes (
   source STRING NOT NULL,
   usage_date DATE NOT NULL,

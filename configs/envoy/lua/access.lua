@@ -1,6 +1,6 @@
--- Refuses calls that no service would answer, before the filters that wait for their bodies: of unknown paths, and without the credential that
--- the RPC needs; and those that watch.lua finds wrong. What is sent is not checked here; that is up to the services. Each route says what it
--- needs (gateway/routes.py).
+-- Refuses calls that no service would answer, before the filters that wait for their bodies: calls of unknown paths, calls without the
+-- credential that the RPC needs, and calls that watch.lua refuses. Whether a credential is valid is checked by the services, not here. Each
+-- route says which credential it needs (gateway/routes.py).
 
 -- As Envoy sees it: the transcoder leaves such a call alone.
 local function is_grpc(headers)
@@ -12,7 +12,7 @@ local function is_sent(headers, name)
   return (headers:get(name) or "") ~= ""
 end
 
--- Protobuf, as far as it takes to add RequestInfo to a google.rpc.Status, of which what follows is a part, too.
+-- The part of protobuf that is needed to add RequestInfo to a google.rpc.Status.
 local function varint(number)
   if number < 128 then return string.char(number) end
   return string.char(number % 128 + 128) .. varint(math.floor(number / 128))
@@ -29,7 +29,7 @@ local function with_request(handle, details, id)
   return details .. handle:base64Escape(field(3, request)):gsub("=", "")
 end
 
--- A preflight that the filter before has not answered.
+-- A preflight request that the filter before this one has not answered.
 local function is_strangers_preflight(headers)
   return headers:get(":method") == "OPTIONS" and headers:get("origin") and headers:get("access-control-request-method")
 end
@@ -53,7 +53,7 @@ function envoy_on_request(handle)
   end
 end
 
--- Refusals of the buffer and of the rate limit, of which Envoy says too little to clients of gRPC.
+-- Refusals by the buffer and by the rate limit: Envoy's own answers say too little to gRPC clients.
 function envoy_on_response(handle)
   local route, headers = handle:filterContext(), handle:headers()
   local status, message = headers:get("grpc-status"), headers:get("grpc-message")

@@ -18,7 +18,7 @@ local CHARACTERS = {
   {4, "^\240[\144-\191]" .. TAIL .. TAIL}, {4, "^[\241-\243]" .. TAIL .. TAIL .. TAIL}, {4, "^\244[\128-\143]" .. TAIL .. TAIL},
 }
 
--- A service could not read other text: it would not know the request from garbage.
+-- Services cannot read other text: they could not distinguish the request from garbage.
 local function is_utf8(text)
   local at = text:find("[\128-\255]")
   while at do
@@ -36,12 +36,13 @@ local function unescaped(path)
   return (path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- Names that gRPC does not take, though HTTP does, e.g. `x!`: it would answer INTERNAL. None means anything here.
+-- Header names that HTTP accepts and gRPC does not, e.g. `x!`: gRPC would answer INTERNAL. None of them has a meaning here.
 local function is_no_name_of_grpc(name)
   return name:find("[^%l%d_.-]") and name:sub(1, 1) ~= ":"
 end
 
--- What means something to gRPC itself, e.g. how long a call may take, and what it would decode: none is a REST client's to say.
+-- Headers that have a meaning for gRPC itself, e.g. the time limit of a call, and headers that it would decode: a REST client must not set
+-- them.
 local function is_grpcs_own(name)
   return name:find("^grpc%-") or name:find("%-bin$")
 end
@@ -75,7 +76,7 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   if has_secret(headers:get("x-request-id") or "", headers) then headers:replace("x-request-id", new_id()) end
-  -- Of the request nothing else is left when its response is seen.
+  -- When the response arrives, nothing else is left of the request.
   handle:streamInfo():dynamicMetadata():set("convergence", "request_id", headers:get("x-request-id"))
   drop(headers, is_no_name_of_grpc)
   if is_grpc(headers) then return end
@@ -105,13 +106,13 @@ function envoy_on_request(handle)
   end
 end
 
--- gRPC itself, or a library, refuses without details. What it says then is known, so the reason is, too.
+-- gRPC itself, or a library, refuses without details. Their messages are known, so the reason is known, too.
 local TOO_LARGE = {
   status = "413",
   said = "eceived message larger than max",
   body = '{"code":3,"message":"The body is too large: as a message it is more than 1 MiB.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"BODY_TOO_LARGE","domain":"convergence"}',
 }
--- gRPC's own answer to calls that reach a service in the moment in which it stops. A caller that has gone sees no answer at all.
+-- gRPC's own answer to calls that reach a service while it stops. A caller that has disconnected sees no answer.
 local STOPPED = {
   said = "499",
   status = "503",
@@ -123,7 +124,7 @@ local NO_DETAILS = '"details":%[%]}$'
 local function complete(handle, status)
   local body = handle:body()
   if not body then return end
-  -- Those from before the wait for the body are no longer valid.
+  -- Header objects from before the wait for the body are no longer valid.
   local text, headers = body:getBytes(0, body:length()), handle:headers()
   if not text:find(NO_DETAILS) then return end
   if status == "429" and text:find(TOO_LARGE.said, 1, true) then
@@ -141,8 +142,8 @@ local function complete(handle, status)
   headers:replace("content-length", tostring(body:setBytes(text)))
 end
 
--- Of calls that Envoy counts (rate_limit.yaml), as the services say it of theirs: how many of a window's calls are left, and in how many
--- seconds there are all of them again; where none is left, in how many there is one, which is also what Retry-After says.
+-- For calls that Envoy counts (rate_limit.yaml): how many calls of the window are left, and in how many seconds all are available again. If
+-- none is left: in how many seconds one is available, which is also in Retry-After. The services say the same of calls that they count.
 local WINDOW = 60
 
 local function name_rate_limit(headers)
@@ -158,7 +159,7 @@ local function name_rate_limit(headers)
   for _, name in ipairs({"limit", "remaining", "reset"}) do headers:remove("x-ratelimit-" .. name) end
 end
 
--- What a service says behind an answer, for gRPC sends it in one piece with that; callers of REST find it among the headers.
+-- Trailers of a service's answer become headers for REST callers: gRPC sends them together with the answer.
 local SAID_LAST = {"ratelimit-policy", "ratelimit"}
 
 local function bring_forward(handle)
@@ -174,22 +175,22 @@ end
 
 function envoy_on_response(handle)
   local is_native = (handle:headers():get("content-type") or ""):find("^application/grpc")
-  -- How a call has ended is known to the transcoder when it has all of the answer. Streams it passes on as they come.
+  -- The transcoder knows how a call has ended once it has the whole answer. It passes streams on as they come.
   local is_whole = not is_native and handle:headers():get("grpc-status") == "0"
   local answer = is_whole and handle:body()
   if is_whole then bring_forward(handle) end
-  -- Those from before the wait for the body are no longer valid.
+  -- Header objects from before the wait for the body are no longer valid.
   local headers = handle:headers()
   name_rate_limit(headers)
   if is_native then return end
-  -- For gRPC clients, which services cannot tell from REST ones.
+  -- It is for gRPC clients; services cannot distinguish them from REST clients.
   headers:remove("grpc-retry-pushback-ms")
   local status = headers:get(":status")
   if status == STOPPED.said then headers:replace(":status", STOPPED.status) end
   if headers:get(":status") == "503" and not headers:get("retry-after") then headers:add("retry-after", RETRY_AFTER) end
   local ours = handle:streamInfo():dynamicMetadata():get("convergence")
   if ours and ours.head then
-    -- Its length stays said, as HTTP has it.
+    -- The header with its length stays, as HTTP requires.
     if answer then
       local length = headers:get("content-length")
       answer:setBytes("")

@@ -1,5 +1,6 @@
--- What the transcoder says of a request that it cannot read, in words that name the field and what it takes. It quotes the request, but never
--- a body that may hold secrets: those answers were replaced before (envoy.yaml). All texts here are JSON, inside a string of which they are.
+-- Rewords the transcoder's error about a request that it cannot read: the new text names the field and the values that it takes. The error
+-- quotes the request, but never a body that may hold secrets: such answers were replaced before (envoy.yaml). All texts here are parts of a
+-- JSON string.
 
 local MALFORMED = '"reason":"REQUEST_MALFORMED"}'
 local BAD_FIELD = '"metadata":{"field":"%s"},"reason":"BAD_FIELD"},{"@type":"type.googleapis.com/google.rpc.BadRequest","field_violations":[{"field":"%s","description":"%s"}]}'
@@ -25,7 +26,8 @@ local function in_plain_words(said)
   if field and field ~= "" then return ("%s is not %s."):format(value, TAKES[kind] or "of the kind that it takes"), field end
   if said == ": Root element must be a message." then return "The body must be a JSON object, as " .. OBJECT .. "." end
   if said == ": Proto field is not repeating, cannot start list." then return "There is a list, [...], where this call takes one value or an object." end
-  -- Where the text cannot be read, a line of it follows, and one that points into it. Each may have control characters in two spellings.
+  -- If the text cannot be read, a line of the text follows, and a line that points into it. Each may have control characters in two
+  -- spellings.
   local lines = said:gsub([[\u000a]], [[\n]])
   local what, near = lines:match([[^(.-)\n(.*)\n *%^$]])
   if not what then return end
@@ -48,6 +50,6 @@ function envoy_on_response(handle)
     before = before:sub(1, at - 1) .. BAD_FIELD:format(field, field, message) .. before:sub(ends + 1)
     message = field .. ": " .. message
   end
-  -- Those from before the wait for the body are no longer valid.
+  -- Header objects from before the wait for the body are no longer valid.
   handle:headers():replace("content-length", tostring(body:setBytes(before .. message .. after)))
 end

@@ -1,15 +1,15 @@
--- What browsers' EventSource needs of a stream, on the REST routes of streams only: a token, which it cannot send as a header, as the parameter
--- access_token; the header Last-Event-ID, which it sends when it connects again; and events with an id. The token reaches neither the service's
--- path nor a log. The stream is passed on as it comes.
+-- Serves browsers' EventSource, on the REST routes of streams only. EventSource cannot send a token as a header, so it is taken from the
+-- parameter access_token. It sends the header Last-Event-ID when it connects again, and it needs events with an id. The token reaches
+-- neither the service's path nor a log. The stream is passed on as it comes.
 
--- Of a token: a key lives too long to be part of an address, which browsers and proxies keep.
+-- The form of a token. A key is not accepted: it lives too long to be part of an address, which browsers and proxies keep.
 local SESSION_TOKEN = "^[%w_-]+%.[%w_-]+%.[%w_-]+$"
 
 local function escaped(text)
   return (text:gsub("[^%w_.~-]", function(char) return ("%%%02X"):format(char:byte()) end))
 end
 
--- The parameters without those that `taken` has functions for, which get their values.
+-- Removes the parameters for which `taken` has a function, and calls the function with the value. Returns the other parameters.
 local function without(query, taken)
   local kept = {}
   for part in query:gmatch("[^&]+") do
@@ -19,7 +19,7 @@ local function without(query, taken)
   return kept
 end
 
--- By access.lua, when the rest of the headers has been looked at: a log keeps the request's id.
+-- Called by access.lua after it has checked the other headers: a log keeps the request's id.
 local function refuse(handle, message)
   handle:streamInfo():dynamicMetadata():set("convergence", "refusal", message)
 end
@@ -29,7 +29,7 @@ function envoy_on_request(handle)
   local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
   local tokens, last = {}, headers:get("last-event-id") or ""
   local taken = {access_token = function(value) tokens[#tokens + 1] = value end}
-  -- The header is newer: the parameter is part of the address with which the first connection was made.
+  -- The header is newer: the parameter is part of the address of the first connection.
   if last ~= "" then taken.last_event_id = function() end end
   local kept = without(query, taken)
   if last ~= "" then kept[#kept + 1] = "last_event_id=" .. escaped(last) end

@@ -1,10 +1,10 @@
-"""Connections to DuckDB that note what is changed over them, when it commits.
+"""Connections to DuckDB that record the changes made through them, when they commit.
 
-Nothing in DuckDB says which tables a commit changed, or that there was one. All statements come from this process, so they are looked at
-as they are run: see `changes`. A change is noted after it can be seen, and before the caller has its answer.
+DuckDB does not say which tables a commit changed, or that there was a commit. All statements come from this process, so they are examined
+as they are run: see `changes`. A change is recorded after it is visible, and before the caller has its answer.
 
-Of two transactions that change or delete rows of one table, the one that commits later fails, as in BigQuery. DuckDB knows only conflicts
-over rows, and of an UPDATE that leaves a row as it is it knows none; our services lock rows by such.
+If two transactions change or delete rows of one table, the one that commits later fails, as in BigQuery. DuckDB itself detects only
+conflicts of rows, and none for an UPDATE that leaves a row unchanged. Our services use such UPDATEs as locks.
 """
 
 from typing import Any, Self
@@ -87,7 +87,8 @@ class Watched:
     def _end_or_begin(self, word: str, sql: str) -> None:
         if word == "BEGIN":
             if self._changes is not None:
-                # In DuckDB's words, but not by DuckDB, which would end the transaction: a MERGE asks by it whether one is open.
+                # DuckDB's message, but not raised by DuckDB, which would end the transaction: a MERGE uses it to find out whether one is
+                # open.
                 raise duckdb.TransactionException("TransactionContext Error: cannot start a transaction within a transaction")
             # What is committed from now on may be unknown to this transaction.
             began = commits.count()

@@ -1,11 +1,12 @@
 """Gives jobs and tables a location, and holds jobs to it, as BigQuery does; local-bigquery says US to everything.
 
-From "Dataset locations" and the REST reference of jobs: a job runs in one location, the one it names or, if it names none, the one of the
-datasets that it is about, and sees nothing of other locations: "Not found: Dataset p:d was not found in location EU". Who asks for a job
-names its location, too, unless that is US or EU: for others, and for a wrong one, there is no such job. Tables are where their dataset is.
+From "Dataset locations" and the REST reference of jobs: a job runs in one location. It is the location that the job names, or else that of
+its datasets. The job sees nothing of other locations: "Not found: Dataset p:d was not found in location EU". A request about a job must
+name its location, too, unless it is US or EU. Without the location, or with a wrong one, there is no such job. Tables are where their
+dataset is.
 
-Where BigQuery may be milder: a job's default dataset must be in its location even if the SQL names no table of it. What is no job
-(metadata, insertAll, the Storage API) knows no location. The Storage API's sessions say `locations/us`.
+BigQuery may be less strict here: a job's default dataset must be in its location even if the SQL names no table of it. Calls that are not
+jobs (metadata, insertAll, the Storage API) have no location. The Storage API's sessions say `locations/us`.
 """
 
 import functools
@@ -36,10 +37,10 @@ INTERNAL = "emulator"
 
 type Dependent = Callable[..., Any]
 
-# What the functions here wrap: as other modules have left them when this one is installed.
+# The functions that are wrapped here, as other modules have left them when this one is installed.
 _wrapped: dict[str, Callable[..., Any]] = {}
-# Of the request that is served: what it names for a new job; what it names for a job that there is, "" if nothing; and what the job has. A
-# view that is made without a job has none.
+# Locations of the current request: the one that it names for a new job; the one that it names for an existing job ("" if none); and the
+# job's own. A view that is created without a job has none.
 _named: ContextVar[str | None] = ContextVar("named", default=None)
 _asked: ContextVar[str | None] = ContextVar("asked", default=None)
 _running: ContextVar[str | None] = ContextVar("running", default=None)
@@ -78,7 +79,7 @@ def location_of(project: str, dataset: str) -> str | None:
 
 
 def check(project: str, dataset: str | None, location: str | None) -> None:
-    """Raises BigQueryError (notFound) for a dataset that is elsewhere. One that does not exist is found missing by others."""
+    """Raises BigQueryError (notFound) for a dataset that is elsewhere. A dataset that does not exist is reported by other functions."""
     if (
         location
         and dataset

@@ -1,7 +1,7 @@
-"""Runs a MERGE that replaces rows as the DELETE and the INSERT that it is, whose translations are kept like those of all other statements.
+"""Runs a MERGE that replaces rows as a DELETE and an INSERT. Their translations are kept, as for all other statements.
 
-local-bigquery's MERGE numbers the source's rows in a temporary table, joins them with the target's and translates six statements anew each
-time: right for any MERGE, and many times the work for this one, which joins nothing.
+local-bigquery's MERGE numbers the source's rows in a temporary table, joins them with the target's rows and translates six statements each
+time. This is right for any MERGE, but many times the work for this one, which joins nothing.
 """
 
 import threading
@@ -22,7 +22,7 @@ from localcloud.bigquery.version import require_known_version
 _run: Callable[[Any, exp.Expression, Context], JobStatistics2] = merge.run
 _lock = threading.Lock()
 _kept: Kept[tuple[tuple[str, ...], Replacing]] = Kept()
-"""By the text with any random ids: the ids that the statements have, and the statements."""
+"""Key: the text without its random ids. Value: the ids that the statements have, and the statements."""
 
 
 def install() -> None:

@@ -1,9 +1,9 @@
-"""Runs a query job without the questions that only some statements need.
+"""Runs a query job without the look-ups that only some statements need.
 
-local-bigquery lists temporary tables before every job, though only a session's cursor is used for more than one; DuckDB lists all tables of
-all projects for that, a sixth of the CPU of a run's statements. And it makes the default dataset the connection's schema, in which DuckDB
-then looks for every function, operator and type of every statement. Translated SQL names its tables in full; only functions that a project
-has made, and what is translated in other ways, are looked for there.
+local-bigquery lists temporary tables before every job, although only a session's cursor is used for more than one job. For this DuckDB
+lists all tables of all projects: a sixth of the CPU of a run's statements. It also makes the default dataset the connection's schema. Then
+DuckDB looks there for every function, operator and type of every statement. This is rarely needed: translated SQL names its tables in full.
+Only a project's own functions, and SQL that is translated in other ways, are found there.
 
 Upstream would have to name functions in full, too.
 """

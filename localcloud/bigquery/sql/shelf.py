@@ -1,7 +1,7 @@
 """Keeps on disk what was parsed and translated, for other emulators and later ones.
 
-Every emulator starts with no statement known, and the largest scripts take it half a second each the first time; a suite of tests starts
-twenty of them. What is kept is checked wherever it is used as if this process had made it: it only spares the parsing.
+Every emulator starts without known statements, and each of the largest scripts takes half a second the first time; a suite of tests starts
+twenty emulators. Kept entries are checked at every use as if this process had made them: they only save the parsing.
 
 A file for each text, in a folder for each version of the code; a file that was not read for a week is deleted.
 """
@@ -66,7 +66,7 @@ def find(kind: str, key: Hashable) -> Any:
 
 
 def keep(kind: str, key: Hashable, value: Any, *, seconds: float) -> None:
-    """Keeps it, if it took so much CPU that this pays. A disk that is full, or read only, is no fault of a statement's."""
+    """Keeps it, if it took enough CPU to be worth a file. A disk that is full or read-only does not fail the statement."""
     if _folder is None or seconds < LEAST_SECONDS:
         return
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=_folder, delete=False) as file:

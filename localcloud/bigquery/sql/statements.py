@@ -1,11 +1,11 @@
-"""Keeps what the emulator has to know of a statement before it is translated, so that a known text is parsed no more.
+"""Keeps what the emulator has to know of a statement before translating it, so that a known text is not parsed again.
 
-local-bigquery splits a script and parses each statement anew every time: a third of the time of a run's large scripts. Once the translation
-of a query, an INSERT, an UPDATE, a DELETE or a MERGE that replaces rows is known (see `translations`), its tree is only asked what kind of
-statement it is, and which table it writes: an outline answers both, a tree with that one table in it. The whole tree is made again where it
-is needed: for a translation that is not kept, and for the words of an error.
+local-bigquery splits a script and parses each statement every time: a third of the time of a run's large scripts. Once the translation of a
+query, an INSERT, an UPDATE, a DELETE or a MERGE that replaces rows is known (see `translations`), its tree is needed only for the kind of
+the statement and the table that it writes. An outline has both: it is a tree with only this table in it. The whole tree is made again only
+if it is needed: for a translation that is not kept, and for the text of an error.
 
-Texts that differ in random ids only, as those over a run's staging tables do, are one text.
+Texts that differ only in random ids count as one text, e.g. statements over a run's staging tables.
 
 Upstream would have to keep trees by text, and to translate without copying them. sqlglot's compiled form (`sqlglotc`) would split and parse
 faster, but local-bigquery's parsers are derived from sqlglot's, which compiled ones refuse.

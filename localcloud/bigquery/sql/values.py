@@ -1,7 +1,7 @@
-"""Keeps what a script's values are made of: those of DECLARE and SET, and the conditions of IF and WHILE.
+"""Keeps the parsed expressions of a script's values: of DECLARE and SET, and the conditions of IF and WHILE.
 
-local-bigquery parses each anew, every time, and makes a query of it. Here a known value is translated like any other query (see
-`translations`), without its tree (see `statements`); it is worked out anew, over the tables and variables as they are then.
+local-bigquery parses each expression every time, and makes a query of it. Here a known expression is translated like any other query (see
+`translations`), without its tree (see `statements`). Its value is computed each time, over the tables and variables of that moment.
 
 Upstream would have to keep trees by text.
 """
@@ -33,7 +33,7 @@ _select: Callable[[exp.Expression], exp.Select] = script._select  # noqa: SLF001
 
 
 _lock = threading.Lock()
-# By text: the names of variables that it gives values to, and how many queries give them. None if it is not for keeping.
+# By text: the variables that it sets, and the number of queries for their values. None if it must not be kept.
 _known: Kept[list[tuple[list[str], int]] | None] = Kept()
 
 
@@ -111,7 +111,7 @@ def _evaluated(text: str) -> Values:
 
 
 def _values(text: str, parse: Callable[[str], Values | None]) -> Values | None:
-    """What the text gives values to, with outlines of the queries. None if it is not for keeping."""
+    """The variables that the text sets, with outlines of the queries. None if it must not be kept."""
     of_any_ids, ids = without_ids(text)
     key = parse.__name__, of_any_ids
     with _lock:

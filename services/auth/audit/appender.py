@@ -24,9 +24,9 @@ TRIES = 8
 
 
 class AuditAppender:
-    """Two statements a batch, whatever number of tenants it is about: which entries the log has already, then one transaction. If another
-    process has moved a head in between, the transaction appends nothing, and the batch is chained anew to where the heads are then. An
-    entry whose id is in the log already, because the answer to an earlier try was lost, is left out.
+    """Two statements a batch, for any number of tenants: a reading of the entries that the log already has, then one transaction. If
+    another process has moved a head in between, the transaction appends nothing, and the batch is chained to the new heads. An entry whose
+    id is already in the log is left out: the answer to an earlier try was lost.
     """
 
     def __init__(self, store: AuditStore, clock: Clock, *, gather_seconds: float) -> None:

@@ -1,8 +1,8 @@
 -- The audit log's GoogleSQL. Rows of audit_log are never changed; audit_heads has the last entry of each chain.
 
 -- name: read_heads
--- Reads only: where the chains end, and which of @ids they have already. One statement, so both are of one moment. Chains without an entry
--- are missing. An entry is appended after it was recorded, so @since bounds the partitions that are read.
+-- Reads only: where the chains end, and which of @ids they already have. It is one statement, so both are of the same moment. Chains
+-- without an entry are missing. An entry is recorded before it is appended, so @since bounds the partitions that are read.
 -- param: chains ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: since TIMESTAMP
@@ -26,10 +26,10 @@ FROM audit_log AS l
 WHERE l.appended_at >= @since AND l.chain IN UNNEST(@chains) AND l.entry_id IN UNNEST(@ids)
 
 -- name: append_entries
--- The UPDATE is the compare-and-set: it changes the heads that the entries were chained to, and always the platform's row, which all
--- writers share. So of two concurrent ones BigQuery cancels one, and its retry finds a head that has moved and appends nothing. An INSERT
--- alone would conflict with nothing; here the heads of new chains, and the entries, ride behind the UPDATE. All or nothing: if one head has
--- moved, none of the entries is appended. A replay finds its own heads, which are not the ones it was chained to, and appends nothing.
+-- The UPDATE is the compare-and-set. It changes the heads that the entries were chained to, and always the platform's row, which all
+-- writers share. So BigQuery cancels one of two concurrent writers, and its retry finds a changed head and appends nothing. INSERTs alone
+-- would not conflict. So the heads of new chains and the entries are inserted after the UPDATE, in its transaction. All or nothing: if one
+-- head has changed, no entry is appended. A replay finds its own heads, not those that its entries were chained to, and appends nothing.
 -- param: heads ARRAY<STRUCT<chain STRING, seen_seq INT64, seen_hash STRING, seq INT64, entry_hash STRING, appended_at TIMESTAMP>>
 -- param: entries ARRAY<STRUCT<chain STRING, seq INT64, entry_id STRING, time TIMESTAMP, action STRING, resource STRING, outcome STRING, count INT64, actor_kind STRING, actor_id STRING, actor_role STRING, user_id STRING, request_id STRING, client_address STRING, prev_hash STRING, entry_hash STRING, appended_at TIMESTAMP>>
 DECLARE moved INT64 DEFAULT 0;
@@ -64,8 +64,8 @@ END IF;
 SELECT is_appended
 
 -- name: list_entries
--- Reads only: the page after the entry (@after_at, @after_chain, @after_seq), newest first. @chain empty: of all chains. Entries come at
--- the front, so pages do not shift. Nothing is appended before it was recorded, so @since bounds the partitions that are read.
+-- Reads only: the page after the entry (@after_at, @after_chain, @after_seq), newest first. An empty @chain means all chains. New entries
+-- come at the front, so pages do not shift. An entry is recorded before it is appended, so @since bounds the partitions that are read.
 -- param: chain STRING
 -- param: action STRING
 -- param: start_time TIMESTAMP

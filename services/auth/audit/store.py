@@ -37,8 +37,8 @@ class AuditStore:
     async def heads(
         self, chains: Collection[str], ids: Sequence[str] = (), *, since: datetime = END_OF_TIME
     ) -> tuple[dict[str, Head], set[str]]:
-        """Where these chains end; chains without entries are missing. And which of `ids`, recorded since `since`, they have already: at
-        that moment or later, so that if the heads are still where they were, all that was appended before is among them.
+        """Two results. The ends of these chains; chains without entries are missing. And those of `ids`, recorded since `since`, that the
+        chains already have. The second is of the same moment as the first or later: so while the heads are unchanged, it is complete.
         """
         params = {"chains": sorted(chains), "ids": ids, "since": since - CLOCKS_DIFFER}
         if (listed := await self._listed.rows()) is not None:
@@ -50,8 +50,8 @@ class AuditStore:
         return {row["chain"]: Head(hash=row.pop("entry_hash"), **row) for row in rows}, known
 
     async def append(self, moves: Sequence[tuple[Head, Head]], chained: Sequence[Mapping[str, Any]]) -> bool:
-        """Appends entries, and moves each head from the first to the second of its pair. False: a head is no longer where it was seen, and
-        nothing was appended, now; an earlier try of the same may have done it.
+        """Appends entries, and moves each head from the first to the second of its pair. False: a head has changed since it was read, and
+        this call appended nothing. An earlier try of the same call may have appended them.
         """
         params = {
             "heads": [

@@ -1,8 +1,8 @@
-"""Where a tenant's data are: which locations it may be given, and when it can have no other any more.
+"""Where a tenant's data are: which locations it may be given, and until when its location can change.
 
-Data never move. So a tenant's location can change until its dataset is made: just before that, credentials has it fixed (`fix_location`),
-and every later change is refused. If the dataset could not be made, it can change again, once that call can no longer be at work. A dataset
-may be older than this rule. So before a change it is looked whether there is one.
+Data never move. So a tenant's location can change until its dataset is made. Just before that, the credentials service fixes the location
+(`fix_location`), and every later change is refused. If the dataset could not be made, the location can change again, once the call that
+fixed it can no longer be running. A dataset may be older than this rule, so before a change it is checked whether there is one.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from services.auth.tenants.store import StoredTenant
 
 MADE_WITHIN = timedelta(minutes=5)
-"""After its location was fixed, a dataset is there or will not be made by that call, which the gateway ends after a minute."""
+"""This long after its location was fixed, the dataset exists, or the call that fixed it makes none any more: the gateway ends it after a
+minute.
+"""
 
 
 def check_location(given: str, allowed: Sequence[str]) -> str | None:
@@ -53,7 +55,7 @@ class TenantLocations:
     """The locations of this installation's tenants."""
 
     def __init__(self, bq: BigQuery, *, allowed: Sequence[str]) -> None:
-        """`allowed`: the installation's own first: it is that of a tenant which was given none."""
+        """`allowed`: the installation's own location comes first. It is the location of a tenant that was given none."""
         self._bq, self._allowed = bq, allowed
 
     @property
@@ -66,7 +68,7 @@ class TenantLocations:
         return check_location(given, self._allowed)
 
     async def require_free(self, tenant: "StoredTenant | None", wanted: str, now: datetime) -> datetime | None:
-        """A location that was fixed before the time that this returns holds no dataset; None: that was not looked at.
+        """Returns a time: a location that was fixed before it holds no dataset. None: this was not checked.
 
         Raises FailedPrecondition (LOCATION_FIXED) if the tenant's dataset is elsewhere than `wanted`, or may be; Unavailable.
         """

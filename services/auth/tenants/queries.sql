@@ -1,9 +1,9 @@
--- Tenants: profiles and subscriptions. Of a tenant with several rows (two processes that created it at once, or the subscription system's
--- history) the profile that is oldest and the subscription that was changed last are shown. Every change but `close_tenant` leaves an
--- OFFBOARDED tenant as it is, and so does its replay.
+-- Tenants: profiles and subscriptions. A tenant may have several rows: two processes created it at once, or the subscription system keeps
+-- old rows as history. Then the oldest profile and the subscription that was changed last are shown. Every change but `close_tenant` leaves
+-- an OFFBOARDED tenant as it is, and so does its replay.
 
 -- name: get_tenant
--- Reads only. A status that is missing grants nothing, as INACTIVE, and a missing subscription nothing either, as EXPIRED.
+-- Reads only. A missing status counts as INACTIVE, and a missing subscription as EXPIRED: neither grants anything.
 -- param: tenant_id STRING
 SELECT
   p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email, IFNULL(p.status, 'INACTIVE') AS status,
@@ -25,9 +25,9 @@ ORDER BY p.created_at
 LIMIT 1
 
 -- name: list_tenants
--- Reads only. The tenants of a page come first, and all else is joined to them. Pages are cut by key, not by offset, so that a new tenant
--- shifts nothing. Dates are bounded, so that BigQuery prunes partitions; a day's row has the units of the month up to then. Of a run's end,
--- executors may have written two rows.
+-- Reads only. The tenants of a page are selected first, and everything else is joined to them. Pages are cut by key, not by offset, so that
+-- a new tenant shifts nothing. Dates are bounded, so that BigQuery prunes partitions. A day's row has the units of the month up to that
+-- day. Executors may have written two rows for the end of one run.
 -- param: status STRING
 -- param: search STRING
 -- param: after STRING
@@ -102,12 +102,15 @@ ORDER BY t.tenant_id
 
 -- name: put_tenant
 -- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id: if two processes create a
--- tenant at the same instant, readers find two equal rows and fold them. Then today's row of the ledger gets the new limits, so that they
--- apply from the next run on. This is outside the transaction, which the ledger's writers would cancel again and again. `close_tenant`
--- changes the same profile, so one of the two comes first; after it, nothing here changes anything. So does `fix_location`: after it, a call
--- that wants another location changes nothing. What the first UPDATE has not touched, none of the others does: `updated_at` tells. A status
--- of SUSPENDED keeps what `resume_tenant` goes back to. A tenant that is given no location keeps the one that it has. One that was fixed
--- before @unmade_before, but whose dataset has not been made since, may be given another; NULL if that is not known.
+-- tenant at the same instant, readers find two equal rows and fold them.
+--   - The first UPDATE decides. The later statements change a tenant only if the first one did, which `updated_at` shows.
+--   - `close_tenant` and `fix_location` change the same profile, so they run before or after this. After `close_tenant`, nothing here
+--     changes anything. After `fix_location`, a call that asks for another location changes nothing.
+--   - The last UPDATE sets the new limits in today's row of the ledger, so that they apply from the next run on. It is outside the
+--     transaction, because the ledger's writers would cancel the transaction again and again.
+--   - While the status stays SUSPENDED, `resumes_as` keeps the status that `resume_tenant` restores.
+--   - Without @location, a tenant keeps its location. A location that was fixed before @unmade_before may be changed, because the dataset
+--     has not been made since. @unmade_before is NULL if this is not known.
 -- param: tenant_id STRING
 -- param: company_name STRING
 -- param: admin_email STRING
@@ -179,8 +182,8 @@ FROM tenant_profiles AS p
 WHERE p.tenant_id = @tenant_id
 
 -- name: fix_location
--- A replay, or a later call, keeps what was fixed, and notes that the dataset may be made about now. `put_tenant` changes the same profile,
--- so one of the two comes first.
+-- A replay or a later call keeps the fixed location, and records that the dataset may be made about now. `put_tenant` changes the same
+-- profile, so one of the two comes first.
 -- param: tenant_id STRING
 -- param: usual_location STRING
 -- param: now TIMESTAMP
@@ -189,23 +192,23 @@ WHERE tenant_id = @tenant_id AND (located_at IS NULL OR located_at < @now);
 SELECT p.location FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
 
 -- name: suspend_tenant
--- Compare-and-set, so that a replay keeps what to go back to.
+-- Compare-and-set, so that a replay keeps the status to which the tenant returns.
 -- param: tenant_id STRING
 -- param: now TIMESTAMP
 UPDATE tenant_profiles SET resumes_as = status, status = 'SUSPENDED', updated_at = @now
 WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') NOT IN ('SUSPENDED', 'OFFBOARDED')
 
 -- name: resume_tenant
--- Compare-and-set. A tenant that was provisioned as SUSPENDED, or by a release before `resumes_as`, is ACTIVE then.
+-- Compare-and-set. A tenant that was provisioned as SUSPENDED, or suspended by a release before `resumes_as`, becomes ACTIVE.
 -- param: tenant_id STRING
 -- param: now TIMESTAMP
 UPDATE tenant_profiles SET status = IFNULL(resumes_as, 'ACTIVE'), resumes_as = NULL, updated_at = @now
 WHERE tenant_id = @tenant_id AND status = 'SUSPENDED'
 
 -- name: close_tenant
--- The profile first: from then on every look-up of one of the tenant's keys finds none (`find_key_holders`). The subscription is what
--- `reserve` reads, so no more runs are admitted. A key that works gets this moment as its end, by which a replay counts what the first try
--- revoked. Each statement may be repeated; a second call changes and counts nothing.
+-- First the profile is changed: from then on every look-up of the tenant's keys finds none (`find_key_holders`). Then the subscription,
+-- which `reserve` reads: no more runs are admitted. Last, each key that works gets this moment as its end. By it, a replay counts what the
+-- first try revoked. Each statement may be repeated; a second call changes and counts nothing.
 -- param: tenant_id STRING
 -- param: now TIMESTAMP
 UPDATE tenant_profiles SET status = 'OFFBOARDED', resumes_as = NULL, updated_at = @now

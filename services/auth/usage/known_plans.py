@@ -1,7 +1,7 @@
 """What is known of tenants' plans from earlier answers, so that a reservation need not be read back. Pure: versions are passed in.
 
-Two things, of different strength: what a plan says is *known* while the subscriptions have not changed; how much room its limits leave is
-*expected*, and only decides how a statement is put. Whether something was granted is never taken from here.
+What a plan says is *known* while the subscriptions have not changed. How much room its limits leave is only *expected*: this decides which
+form of the statement is sent, never whether something was granted.
 """
 
 from collections import Counter
@@ -31,8 +31,8 @@ class KnownPlans:
         self._plans = dict[str, _Plan]()
 
     def export_bytes(self, version: Version | None, tenant_ids: Collection[str]) -> Mapping[str, int] | None:
-        """`max_export_bytes` of these tenants, if none of them has a limit of cost, what is left of which would belong to the answer; else,
-        or if it is not known, None. `version` was read after the question.
+        """`max_export_bytes` of these tenants. None if it is not known, or if one of them has a cost limit: then the answer must also say
+        what is left of it. `version` was read after the question.
         """
         if version is None or version != self._version:
             return None
@@ -60,11 +60,11 @@ class KnownPlans:
             )
 
     def expect(self, tenants: Iterable[str]) -> bool:
-        """True if as many reservations as a tenant occurs in `tenants` are likely to be granted to each: its limits are far away."""
+        """True if each tenant is likely to be granted a reservation for each time that it occurs in `tenants`: its limits are far off."""
         return all((plan := self._plans.get(one)) is not None and 2 * asked <= plan.room for one, asked in Counter(tenants).items())
 
     def granted(self, tenants: Iterable[str]) -> None:
-        """As many reservations were granted to each tenant as it occurs in `tenants`."""
+        """Each tenant was granted one reservation for each time that it occurs in `tenants`."""
         for one, number in Counter(tenants).items():
             if (plan := self._plans.get(one)) is not None:
                 self._plans[one] = replace(plan, room=plan.room - number)

@@ -1,18 +1,18 @@
 """What the ledger's tables said about tenants' usage, so that few questions wait for BigQuery. Pure but for its clock.
 
 How old an answer from this memory can be
-    1. A tenant's row is used for `seconds` after the reading began that showed it, or that showed the tables' version to be the one from
-       before: then nothing was committed in between (`TableVersions`). So a change by another process, or by hand, shows after `seconds` at
-       most. When a part of that time is over, the reader reads again in the background: usually it shows much sooner. No question waits for
-       that, nor for what other tenants change.
-    2. Not so a change by this process: what it was answered is made of the row at once (`own_changes`), before its caller is answered. So
-       this process never shows less than the ledger has answered it. Where only a reading shows what has become of the row, or of all rows
-       (`doubt`), it is forgotten, and the next question waits for one.
-    3. A reading may or may not have seen a change that was in flight meanwhile. Such changes are made of its result, too; if it has them,
-       that changes nothing. Where an id was reserved and settled meanwhile, the result is not kept.
+    1. A tenant's row is used for `seconds` after the start of the reading that showed it, or of one that showed an unchanged version of the
+       tables: then nothing was committed in between (`TableVersions`). So a change by another process, or by hand, shows after `seconds` at
+       most. Usually it shows much sooner: after a part of that time the reader reads again, in the background. No question waits for this
+       reading, or for other tenants' changes.
+    2. A change by this process shows at once: it is applied to the row (`own_changes`) before its caller is answered. So this process never
+       shows less than the ledger has answered it. If only a reading can show the result, the row is forgotten, or all rows are (`doubt`),
+       and the next question waits for a reading.
+    3. A reading may or may not have seen a change that was in flight meanwhile. Such changes are applied to its result, too. If the result
+       already has them, this changes nothing. If an id was reserved and settled meanwhile, the result is not kept.
     4. Time alone changes two things: the day, and which leases have expired. A day's rows are used on that day, and a row until the first
        of its leases ends.
-Rows that are streamed into the tables show in the version late, so nothing is used for longer than LONGEST_UNREAD.
+Rows that are streamed into the tables change the version late. So no row is used for longer than LONGEST_UNREAD without a new reading.
 """
 
 import time
@@ -29,7 +29,7 @@ from services.platform.clock import utc_day
 LONGEST_UNREAD = timedelta(minutes=1)
 MAX_TENANTS = 10_000
 PARTS = 6
-"""Into so many parts the time is divided for which a row is used; after the first one it is read again in the background."""
+"""The time for which a row is used is divided into this many parts. After the first part, the row is read again in the background."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -38,12 +38,12 @@ class _Row:
     version: Version | None
     read_at: datetime
     confirmed_at: float
-    """Monotonic seconds: when the reading began that showed it, or that it has not changed."""
+    """Monotonic seconds: the start of the reading that showed this row, or that showed it unchanged."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class OwnChange:
-    """A statement of this process that changes rows of these tenants, from before it is sent until it was answered."""
+    """A statement of this process that changes rows of these tenants. It is noted from before it is sent until it is answered."""
 
     ids: frozenset[tuple[str, str]]
     """Tenant and reservation."""
@@ -79,7 +79,9 @@ class UsageMemory:
         self._readings = set[Reading]()
 
     def doubt(self, tenant_id: str | None = None) -> None:
-        """This process has changed the tenant's rows, or may have; None: any tenant's. No reading that is on its way is kept of them."""
+        """This process has changed the tenant's rows, or may have; None: any tenant's. The result of a reading in flight is not kept for
+        them.
+        """
         if tenant_id is None:
             self._rows.clear()
         else:
@@ -98,8 +100,8 @@ class UsageMemory:
                 del self._rows[tenant_id]
 
     def confirmed(self, tenant_id: str, now: datetime, collected: Iterable[Change] = ()) -> Usage | None:
-        """The tenant's usage, if it was read or confirmed within `seconds`, after these further changes; None also if only a reading shows
-        what they do.
+        """The tenant's usage after these further changes, if it was read or confirmed within `seconds`. None also if only a reading can
+        show what the changes do.
         """
         self._asked[tenant_id] = self._monotonic()
         row = self._usable(tenant_id, now, LONGEST_UNREAD)
@@ -147,7 +149,7 @@ class UsageMemory:
     def recall(
         self, reading: Reading, version: Version | None, tenant_ids: Collection[str], *, longest: timedelta = LONGEST_UNREAD
     ) -> Mapping[str, Usage]:
-        """What is known of these tenants, and as it was read less than `longest` ago. `version` was read within `reading`."""
+        """The rows of these tenants that were read less than `longest` ago. `version` was read within `reading`."""
         if version is None:
             return {}
         found = dict[str, Usage]()
@@ -165,7 +167,7 @@ class UsageMemory:
             is_newer = known is not None and known.confirmed_at > reading.asked_at
             if is_newer or not reading.doubted.isdisjoint({None, usage.tenant_id}):
                 continue
-            # What is in flight is made of the row later; of a settlement the row may have forgotten the id by then.
+            # A change in flight is applied to the row later. If it is a settlement, the row may no longer have the id by then.
             changes = [one for one in reading.changes if one.concerns(usage.tenant_id)]
             if _is_mixed(changes) or any(one.is_settling and one in self._in_flight for one in changes):
                 continue

@@ -1,8 +1,8 @@
-"""What a change by this process makes of a tenant's row. Pure, and the same as `reserve` and `settle` in queries.sql do.
+"""Applies a change by this process to a tenant's row. Pure, with the same result as `reserve` and `settle` in queries.sql.
 
-Each change names what it changes by id, and a row says which ids it holds. So a change of a row that has it already changes nothing,
-except where an id was reserved and settled meanwhile; the caller passes no such row. Where ids do not suffice, only a reading shows it:
-None.
+A change names reservations by id, and a row says which ids it holds. So applying a change to a row that already has it changes nothing. The
+exception is an id that was reserved and settled meanwhile; the caller passes no such row. The result is None if the ids do not suffice:
+then only a reading can show it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,8 +28,8 @@ type Change = Grant | Settlement
 
 
 def after(usage: Usage | None, changes: Iterable[Change], read_at: datetime) -> Usage | None:
-    """The row after all of these changes of its tenant, in order; None if only a reading shows it. Leases count that had not expired at
-    `read_at`.
+    """The row after all of these changes of its tenant, in order; None if only a reading can show it. A lease counts if it had not expired
+    at `read_at`.
     """
     for change in changes:
         if usage is None or change.usage_date != usage.usage_date:

@@ -15,7 +15,7 @@ from services.platform.clock import Clock, utc_day
 from services.platform.group_commit import GroupCommit
 
 MAX_CONCURRENT = 2
-"""Readings in flight: a question waits for no longer than a reading lasts, not for the rest of the one before, too."""
+"""Concurrent readings. With several, a question starts its own reading and does not first wait for the end of another one."""
 MOST_AHEAD = 500
 """Tenants in a reading that no question waits for."""
 
@@ -32,7 +32,7 @@ class UsageReader:
         """The tenant's row for today, from memory, as it will be after these settlements; None if memory does not suffice."""
         known = self._memory.confirmed(tenant_id, self._clock.now(), collected)
         if known is not None and self._memory.is_ageing(tenant_id) and (self._ahead is None or self._ahead.done()):
-            # For all that ask, so as no tenant's call, and in no queue with questions that wait.
+            # It is for all callers: so it belongs to no tenant's call, and does not queue with questions that wait.
             self._ahead = asyncio.create_task(self._read_ahead(), context=contextvars.Context())
             self._ahead.add_done_callback(note_end)
         return known
@@ -42,7 +42,7 @@ class UsageReader:
         return await self._questions.submit(tenant_id)
 
     async def _read_ahead(self) -> None:
-        # What no question waits for is read again before it is too old, not then.
+        # Rows that no question waits for are read again before they are too old.
         await self._read(self._memory.wanted(MOST_AHEAD), longest=LONGEST_UNREAD / 2)
 
     async def _answer(self, asked: Sequence[str]) -> Sequence[Usage]:

@@ -5,19 +5,18 @@ How many statements, one after the other, and why each answer is exact
        day; so BigQuery's answer, the number of changed rows, is the number of tenants with a grant. No other process can change that
        number, whatever it writes before, meanwhile or after.
     2. If each tenant of the batch has one request, and as many rows as tenants were changed, every request was granted.
-    3. A tenant with several requests may have been granted a part of them. Where its limits are far away, the statement is therefore put so
-       that a tenant is granted all of its requests or nothing (`all_or_none`): then as many changed rows as tenants mean again that every
-       request was granted. That the limits are far away is only expected, from earlier answers (`KnownPlans.expect`). If it was wrong, the
-       statement is sent again without `all_or_none`: an id that was granted the first time is granted again, which takes nothing.
-    4. If no row was changed, every request was refused. Why, a reading of the tenants' rows says; one that contradicts the refusal (another
-       process has changed something meanwhile) has the requests granted anew, see `_may_have_missed`.
-    5. Beside the grant an answer says what the plan lets the run read, and what is left of a limit of cost. Of tenants without such a limit
-       it is known while the version of the subscriptions is the same. Else it is read *beside* the UPDATE: what is left of a limit of cost
-       does not depend on the reservation, but on runs that end, which they may do at any moment before or after; and a run that is granted
-       by the UPDATE is bound by what is left at one moment of this call, as it would be by a reading after it. The UPDATE itself never
-       trusts that reading.
-    6. So one statement after the other: one where all are granted, one where a lone request is refused; two (UPDATE, then reading) where a
-       batch of several was refused something. A lone request never takes more statements in all than UPDATE and reading.
+    3. A tenant with several requests may have been granted a part of them. So if its limits are far away, the statement grants each tenant
+       all of its requests or nothing (`all_or_none`). Then as many changed rows as tenants mean again that every request was granted. That
+       the limits are far away is only an expectation, from earlier answers (`KnownPlans.expect`). If it is wrong, the statement is sent
+       again without `all_or_none`: an id that was granted the first time is granted again, which takes nothing.
+    4. If no row was changed, every request was refused. The tenants' rows are read to find out why. If a row contradicts the refusal,
+       because another process has changed it meanwhile, the request is sent again, see `_may_have_missed`.
+    5. An answer also says how many bytes the plan lets the run read, and what is left of a monthly cost limit. For tenants without a cost
+       limit this is known while the version of the subscriptions is the same. Otherwise it is read *concurrently with* the UPDATE. What is
+       left of a cost limit does not depend on the reservation, but on runs that end, at any moment before or after. So a reading during the
+       call bounds the run as well as a reading after the UPDATE. The UPDATE itself never uses this reading.
+    6. So a batch waits for one statement if all its requests are granted, or if its only request is refused. A batch of several requests,
+       of which some are refused, waits for two: UPDATE, then reading. A single request never takes more statements in all than these two.
 """
 
 import asyncio
@@ -110,7 +109,7 @@ class Reserver:
         with self._memory.changing(((one.tenant_id, one.reservation_id) for one in requests), is_settling=False) as changes:
             answers = await self._answers(requests)
             changes.extend(_grant(one, answer) for one, answer in zip(requests, answers, strict=True) if isinstance(answer, Reservation))
-        # A tenant that was refused a run is not shown then that there was one left a moment before.
+        # After a refusal, the tenant must not be shown an older reading in which a run was left.
         refused = {one.tenant_id for one, answer in zip(requests, answers, strict=True) if not isinstance(answer, Reservation)}
         self._memory.forget_older(refused, than=began)
         return answers
@@ -132,7 +131,7 @@ class Reserver:
             granted = await self._grant(batch)
         if seen is None or granted:
             usages = await self._read(batch, version)
-        else:  # of what they held before the UPDATE, nothing is left
+        else:  # what they held before the UPDATE is gone
             usages = {one: replace(usage, held=frozenset()) for one, usage in seen.items()}
         usages = await self._tried_again(batch, usages)
 
@@ -147,12 +146,12 @@ class Reserver:
         return [answer(request) for request in requests]
 
     async def _grant(self, batch: _Batch, *, all_or_none: bool = False) -> int:
-        """To how many tenants something was granted."""
+        """The number of tenants that were granted something."""
         return await self._store.reserve(batch.requests, batch.now, batch.today, batch.lease_expires_at, all_or_none=all_or_none)
 
     async def _terms(self, batch: _Batch, *, may_read: bool) -> tuple[Version | None, Mapping[str, _Terms], Mapping[str, Usage] | None]:
-        """The version of the subscriptions; the terms of the batch's tenants, as far as they are known; and their rows, if these had to be
-        read for it, and `may_read`.
+        """The version of the subscriptions; the terms of the batch's tenants, as far as they are known; and the tenants' rows, if they had
+        to be read for the terms and `may_read`.
         """
         version = await self._store.subscription_version()
         if (most := self._plans.export_bytes(version, batch.tenant_ids)) is not None:
@@ -175,17 +174,17 @@ class Reserver:
         return usages
 
     async def _tried_again(self, batch: _Batch, usages: dict[str, Usage]) -> dict[str, Usage]:
-        """The rows after requests were granted anew that may be granted by now; `usages` if there is none."""
+        """Sends again the requests that may be granted by now. The rows after that; `usages` if there is no such request."""
         if missing := [tenant_id for tenant_id in batch.tenant_ids if tenant_id not in usages]:
             await self._store.open_day(missing, batch.now, batch.today)
-        # If a run of the tenant has just ended, its reservation is free by now.
+        # A run of the tenant may just have ended: its settlement frees a slot.
         freed = await self._flush_settlements({one.tenant_id for one in batch.requests if _lacks_a_slot(one, usages.get(one.tenant_id))})
         again = [one for one in batch.requests if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]
         if not again:
             return usages
         version, _ = await asyncio.gather(self._store.subscription_version(), self._grant(replace(batch, requests=again)))
         tenant_ids = sorted({request.tenant_id for request in again})
-        # All ids: those of these tenants that were granted before count, too.
+        # With all ids: those of these tenants that were granted before count, too.
         read_again = await self._rows(tenant_ids, batch)
         self._plans.note(version, read_again.values())
         return usages | read_again

@@ -31,7 +31,7 @@ class AwsRequest:
     action: AwsAction
     bucket: str | None = None
     key: str | None = None
-    """Of an object, or what the keys asked for begin with."""
+    """The key of an object, or the prefix of the keys that are listed."""
     role: str | None = None
     region: str | None = None
     """The one that was asked."""

@@ -18,9 +18,9 @@ from services.clouds.aws.refusals import AwsAction, AwsRequest, explain
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 30
-"""Without a byte; a whole download may take longer."""
+"""Seconds without a byte; a whole download may take longer."""
 MAX_ATTEMPTS: Final = 4
-"""Of one request, the first included; with backoff."""
+"""Tries of one request, the first included, with backoff."""
 SESSION_SECONDS: Final = 3600
 """A role's session: every role allows an hour, and AWS's library renews it fifteen minutes before its end."""
 

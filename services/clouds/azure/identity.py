@@ -22,11 +22,11 @@ BLOB_STORAGE: Final = "https://{account}.blob.core.windows.net"
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
 STORAGE_RETRIES: Final = 2
-"""Of one request to Blob Storage that was not answered, or not yet: each about a second later."""
+"""Retries of one request to Blob Storage that was not answered, or not in time: each about a second later."""
 FIRST_BYTES: Final = 4 * 2**20
-"""Of a blob, with the first request, which also says its size."""
+"""Bytes of a blob in the first request, which also returns its size."""
 CHUNK_BYTES: Final = 8 * 2**20
-"""Of a blob, with each further request."""
+"""Bytes of a blob in each further request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -52,7 +52,7 @@ class AzureAnswer:
     """What an error of Azure's clients says."""
 
     status: int | None
-    """Of HTTP; None: unknown, or there was no answer."""
+    """The HTTP status; None: unknown, or there was no answer."""
     is_missing: bool
     """True if there was no answer, or it ended too early."""
     code: str

@@ -48,7 +48,9 @@ def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding | N
 
 
 def _come_in(credentials: GcpCredentials, access: TenantAccess, table: str | None, token_of: TokenOf) -> None:
-    """With a token about no tenant. A provider may take it; what counts is whether anything can be seen with it. Raises AccessRefused."""
+    """Tries a token whose subject is not a tenant. A provider may accept it; what counts is whether it gives access to anything. Raises
+    AccessRefused.
+    """
     other = CheckedProject(credentials, replace(access, token_of=token_of))
     try:
         other.require_entered()
@@ -68,7 +70,7 @@ def _opened(project: str, tenant_id: str, subject: str) -> str:
 
 
 def _any_export(project: CheckedProject, *, is_first: bool) -> Generator[Finding]:
-    """Without a table's name, that there is none is no fault: templates may name one in another project."""
+    """If no table is named, it is no fault that there is none: templates may name a table in another project."""
     listed = project.attempt("bigquery.datasets.get", f"project {project.name}", Role.DATA_VIEWER, project.datasets)
     yield from _entrance(listed) if is_first else [listed.finding]
     until = time.monotonic() + SEARCH_SECONDS

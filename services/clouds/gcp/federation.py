@@ -68,7 +68,7 @@ class ExchangeRefused(google_auth.RefreshError):
 
 
 _CODES: Final = ("invalid_grant", "invalid_target", "invalid_request", "invalid_client", "unauthorized_client", "access_denied")
-"""Of RFC 6749 and 8693, in an answer of 4xx."""
+"""Error codes of RFC 6749 and 8693, in an answer of 4xx."""
 _IMPERSONATION: Final = ("permission_denied", "not_found", "failed_precondition")
 # Of Security Token Service's error_description, in lower case; the first that is found.
 _FAULTS: Final[Mapping[str, ExchangeFault]] = {

@@ -22,7 +22,7 @@ from services.platform.bigquery.transient import is_transient
 from services.platform.errors import FailedPrecondition, Unavailable
 
 WAIT_SECONDS: Final = 12.0
-"""For which one call waits for jobs; the scheduler waits for its answer for 25 s at most."""
+"""How long one call waits for jobs. The scheduler waits for the call's answer for 25 s at most."""
 LOOK_SECONDS: Final = 1.0
 AGAIN: Final = timedelta(seconds=15)
 SETTLING_AGAIN: Final = timedelta(minutes=10)

@@ -30,13 +30,13 @@ FIELDS = {
     "region": Field(pattern=re.compile(r"[a-z]{2,3}(?:-[a-z]+){1,3}-[0-9]{1,2}"), takes="a region, e.g. eu-central-1", optional=True),
 }
 
-"""With a key."""
+"""The fields of credentials with a key."""
 
 FEDERATED_FIELDS = {
     "role_arn": replace(FIELDS["role_arn"], optional=False),
     "region": FIELDS["region"],
 }
-"""Without one. No external id: it would be the caller's to choose, where the token's subject is not."""
+"""The fields of credentials without a key. There is no external id: the caller could choose it, but cannot choose the token's subject."""
 
 
 def read_aws(credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,18 +14,18 @@ FIELDS = {
     "directory_id": Field(pattern=re.compile(_GUID), takes="the directory's (tenant's) id, a GUID"),
     "client_id": Field(pattern=re.compile(_GUID), takes="the application's (client's) id, a GUID"),
     "client_secret": Field(
-        # The portal shows the secret's id, a GUID, beside its value: people paste the id by mistake.
-        # No secret has quotes around it: they were copied along.
+        # The portal shows the secret's id, a GUID, next to its value: people paste the id by mistake. No secret has quotes around it: they
+        # were copied along.
         pattern=re.compile(rf"(?!{_GUID}\Z)(?![\"'`])[\x21-\x7e]{{8,256}}(?<![\"'`])"),
         takes="the client secret's value (not its id), 8 to 256 printable characters without spaces",
     ),
     "subscription_id": Field(pattern=re.compile(_GUID), takes="the subscription's id, a GUID"),
 }
 
-"""With a secret."""
+"""The fields of credentials with a secret."""
 
 FEDERATED_FIELDS = {name: field for name, field in FIELDS.items() if name != "client_secret"}
-"""Without one."""
+"""The fields of credentials without a secret."""
 
 
 def read_azure(credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ FEDERATED_FIELDS = {
         optional=True,
     ),
 }
-"""Without a key."""
+"""The fields of credentials without a key."""
 
 KEY_FILE_FIELDS = {
     "type": Field(pattern=re.compile("service_account"), takes="service_account; other kinds of credentials are not taken"),

@@ -1,7 +1,8 @@
 """Moves stored credentials to the primary version of the KMS key: decrypt, encrypt, and replace the ciphertext if it is still the same.
 
-It may be stopped at any point, run twice, or run beside tenants that set their credentials: a row is either as it was or as it should be,
-and what a tenant sets wins. Credentials that cannot be moved are reported and left as they are; they hold up no others.
+It may be stopped at any point, run twice, or run while tenants set their credentials: each row is either unchanged or re-encrypted, and
+credentials that a tenant sets always win. Credentials that cannot be re-encrypted are reported and stay unchanged; the others do not wait
+for them.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ _log = structlog.get_logger()
 
 
 class NewCiphertextBroken(Exception):
-    """What was encrypted anew did not open as the same bytes."""
+    """The new ciphertext did not decrypt to the same bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ class ReencryptReport:
     """What one run of the job has done."""
 
     primaries: tuple[str, ...]
-    """The full names of the versions that encrypt: of the installation's key, then of those of its tenants' locations."""
+    """The full names of the versions that encrypt: of the installation's key, then of the keys of its tenants' locations."""
     examined: int
     """Rows that another version had encrypted."""
     moved: int

@@ -5,8 +5,8 @@
 SELECT kms_key_version, COUNT(*) AS credentials FROM tenant_cloud_credentials GROUP BY kms_key_version ORDER BY kms_key_version
 
 -- name: list_outdated_credentials
--- Reads only. Rows of the same tenant and provider stay on one page: two processes that were first at once have left both.
--- Names alone are sorted, no ciphertexts.
+-- Reads only. Rows of the same tenant and provider stay on one page: two processes that set them first at once have left both. Only names
+-- are sorted, no ciphertexts.
 -- param: primaries ARRAY<STRING>
 -- param: after_tenant_id STRING
 -- param: after_provider STRING
@@ -27,8 +27,9 @@ WHERE c.kms_key_version IS NULL OR c.kms_key_version NOT IN UNNEST(@primaries)
 ORDER BY c.tenant_id, c.provider
 
 -- name: replace_ciphertexts
--- A compare-and-set on the old ciphertext: credentials that were set or deleted since they were read stay as they are. A replay changes
--- nothing: the old ciphertext is gone. When they were set, and by whom, stays; so does what is known of their access.
+-- A compare-and-set on the old ciphertext: credentials that were set or deleted since they were read stay unchanged. A replay changes
+-- nothing, because the old ciphertext is gone. The row still says when the credentials were set, by which user, and what is known of their
+-- access.
 -- param: moves ARRAY<STRUCT<credential_id STRING, tenant_id STRING, provider STRING, old_ciphertext BYTES, new_ciphertext BYTES, kms_key_version STRING, moved_at TIMESTAMP>>
 UPDATE tenant_cloud_credentials AS c
 SET

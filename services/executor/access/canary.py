@@ -1,7 +1,7 @@
-"""Checks all stored credentials, those first whose last check is longest ago, in calls of limited time.
+"""Checks all stored credentials in calls of limited time. Those that were not checked for the longest time come first.
 
 Each call of the nightly job checks as many as its time allows, page by page, and records each page with one statement; the next call
-continues with what is still due. So a call that breaks off loses one page, and two at once check some credentials twice.
+continues with what is still due. So a call that is interrupted loses one page, and two concurrent calls check some credentials twice.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from services.platform.errors import Internal, Unavailable
 from services.platform.kms.connection import KeyVersionUnusable
 
 FRESH: Final = timedelta(hours=20)
-"""Credentials checked less long ago are not due: the job of one night checks each once, and that of the next night again."""
+"""Credentials that were checked more recently than this are not due. So each night's job checks all credentials once."""
 PAGES_A_THREAD: Final = 2
 """Credentials of a page for each check at once: some clouds answer later than others."""
 
@@ -50,7 +50,7 @@ class CanaryCounts:
     checked: int = 0
     working: int = 0
     stopped: int = 0
-    """Those that worked at their last check and do no longer."""
+    """Credentials that worked at their last check and no longer work."""
     unanswered: int = 0
     is_done: bool = False
     """True: nothing is due any more."""
@@ -62,8 +62,8 @@ def has_stopped(last_status: str, verdict: AccessVerdict) -> bool:
 
 
 def concerns_all(error: Exception) -> bool:
-    """True if no other credentials could be checked either: KMS or a service does not answer, or the key may not be used. Pure. A
-    version of it that is disabled concerns those that it encrypted alone.
+    """True if other credentials could not be checked either: KMS or a service does not answer, or the key may not be used. A disabled
+    version of the key concerns only the credentials that it encrypted. Pure.
     """
     if isinstance(error, KeyVersionUnusable):
         return False

@@ -19,8 +19,8 @@ WHERE usage_date BETWEEN @first_day AND @last_day AND (@source IS NULL OR source
 ORDER BY usage_date, source
 
 -- name: list_cost_changes
--- Reads only. Pages are cut by key, not by offset, so that new changes shift nothing: of one moment there is one row for each source, day,
--- service and currency. The first and the last partition are given as dates, which prunes partitions.
+-- Reads only. Pages are cut by key, not by offset, so that new changes shift nothing. The key is unique: at one moment there is one row for
+-- each source, day, service and currency. The first and the last partition are given as dates, so that BigQuery prunes partitions.
 -- param: first_day DATE
 -- param: last_day DATE
 -- param: first_partition DATE
@@ -97,7 +97,7 @@ GROUP BY i.invoice_month, i.provider, i.billing_account_id, i.currency
 LIMIT @row_limit
 
 -- name: invoice_amounts
--- Reads only. What counts of each month, account and currency: the row that was entered last.
+-- Reads only. For each month, account and currency, the row that was entered last counts.
 SELECT invoice_month, billing_account_id, currency, amount, entered_by_user_id, entered_at
 FROM x_meta_invoices
 QUALIFY ROW_NUMBER() OVER (PARTITION BY invoice_month, billing_account_id, currency ORDER BY entered_at DESC, entry_id) = 1

@@ -14,7 +14,7 @@ ARRIVAL = timedelta(days=5)
 INVOICE_DAY: Final = 5
 """The day of the next month on which a month's invoice is out."""
 QUIET = timedelta(days=14)
-"""For so long nothing of the month must have changed, after its invoice is out."""
+"""A day is final if nothing of its month has changed for this long after the month's invoice was out."""
 
 
 class DayState(StrEnum):
@@ -25,7 +25,7 @@ class DayState(StrEnum):
     SETTLING = "SETTLING"
     """Complete but for late rows and restatements."""
     FINAL = "FINAL"
-    """No more changes are expected. One that comes all the same is recorded as such, and the day is SETTLING again."""
+    """No more changes are expected. A change that comes nevertheless is recorded as such, and the day is SETTLING again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,7 +84,7 @@ class Ledger:
         return {day: state_of(day, month_changed_at=changed.get((day.year, day.month)), now=now) for day in self.days}
 
     def overdue_states(self, now: datetime) -> dict[date, StateOfDay]:
-        """The days whose stored state has been outdated by the passing of time. A day that was FINAL stays so until it changes."""
+        """The days whose stored state is outdated because time has passed. A day that was FINAL stays FINAL until it changes."""
         due = self.states_at(now)
         return {day: due[day] for day, one in self.days.items() if one.state not in {due[day].state, DayState.FINAL}}
 

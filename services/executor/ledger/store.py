@@ -44,8 +44,8 @@ class LedgerStore:
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
 
     async def read(self, tenant_id: str, source: str) -> Ledger:
-        """Everything about a source; creates the tables if they are missing. Of two moments: a publish in between may show in a part of it.
-        Nothing depends on that: what a publish must know is read in its own transaction.
+        """Everything about a source; creates the tables if they are missing. The parts may be read at two moments, so a publish in between
+        may show in only one of them. Nothing depends on this: a publish reads what it must know in its own transaction.
         """
         await self._tenants.ensure_for_step(tenant_id, (DAYS, SOURCES))
         if (listed := await self._tenants.listed(tenant_id, LISTED, spares="read_ledger")) is not None:

@@ -1,9 +1,9 @@
 -- Verdicts of quality checks. The default dataset is the tenant's own.
 
 -- name: list_quality_results
--- Reads only. A verdict that was written twice is folded, and so is a run with two rows. A tenant's table may lack sample_rows, which is NULL
--- then. Neither table is partitioned: years of a tenant's verdicts are less than the 10 MB that BigQuery bills at least. Pages are cut by
--- key, not by offset, so that a new verdict shifts nothing.
+-- Reads only. A verdict that was written twice is folded, and so is a run with two rows. A tenant's table may lack sample_rows, which is
+-- NULL then. The two tables are not partitioned: years of a tenant's verdicts are smaller than 10 MB, the minimum that BigQuery bills.
+-- Pages are cut by key, not by offset, so that a new verdict shifts nothing.
 -- param: executed_from TIMESTAMP
 -- param: executed_before TIMESTAMP
 -- param: pipeline_id STRING

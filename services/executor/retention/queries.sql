@@ -1,9 +1,9 @@
--- What is deleted of a tenant's dataset, a table in each block. They depend on each other in no way, so each may fail or be repeated alone: a
--- replay finds nothing. Of a run that is RUNNING everything stays. Rows that were streamed lately, which BigQuery cannot delete, are younger
+-- Deletes old rows of a tenant's dataset, one table in each block. The blocks do not depend on each other, so each may fail or be repeated
+-- alone. A replay finds nothing. All rows of a RUNNING run stay. BigQuery cannot delete rows that were streamed recently; these are younger
 -- than any @before.
 
 -- name: delete_old_step_logs
--- What was done to credentials has no run, and stays.
+-- Lines about credentials have no run, and stay.
 -- param: before TIMESTAMP
 DELETE FROM x_meta_step_logs AS l
 WHERE l.timestamp < @before AND l.pipeline_logging_id IS NOT NULL
@@ -23,7 +23,7 @@ WHERE f.updated_at < @before
   AND f.pipeline_logging_id NOT IN (SELECT r.pipeline_logging_id FROM x_meta_pipeline_runs AS r WHERE r.status = 'RUNNING')
 
 -- name: delete_old_runs
--- Of two rows of one id, one of which has not ended, both stay until it has.
+-- If a run has two rows and one of them has not ended, both stay until it has.
 -- param: before TIMESTAMP
 DELETE FROM x_meta_pipeline_runs AS r
 WHERE r.completed_at < @before AND r.status IN ('COMPLETED', 'FAILED', 'CANCELLED')

@@ -31,7 +31,7 @@ CLOSING_SECONDS = 5.0
 """Part of the grace period that is reserved for recording the ends of stopped runs."""
 
 KEPT = 8
-"""One of so many working places is kept for tenants below their share: runs may work for hours, and are not interrupted for others."""
+"""One in this many working places is kept for tenants below their share: runs may work for hours, and are not interrupted for others."""
 
 _log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ class ActiveRuns:
             raise Unavailable("SERVICE_UNAVAILABLE", "The executor is being restarted. Try again in a moment.")
 
     def note_stop(self) -> None:
-        """The process is asked to stop: the grace period begins now, also while the calls that are under way still end."""
+        """The process is asked to stop. The grace period begins now, even while calls in flight are still ending."""
         self._stop_asked_at = asyncio.get_running_loop().time()
 
     def start(self, prepared: PreparedRun, reservation: Reservation) -> None:
@@ -117,8 +117,8 @@ class ActiveRuns:
         active.task = asyncio.Task(self._trace(active), loop=asyncio.get_running_loop(), eager_start=True)
 
     def stop(self, pipeline_logging_id: str, reason: str, *, status: RunStatus = RunStatus.FAILED) -> None:
-        """Fails a run with `reason`, worded for the tenant; its final steps see this outcome, or `status` if its row has another one
-        already. Does nothing if the run is not active here or is ending anyway.
+        """Fails a run with `reason`, worded for the tenant; if its row already has another status, that is `status`. The run's final steps
+        see this outcome. Does nothing if the run is not active here, or is already ending.
         """
         active = self._active.get(pipeline_logging_id)
         if active is not None and not active.closing and active.stop_reason is None:
@@ -153,7 +153,7 @@ class ActiveRuns:
             return RunOutcome(status=RunStatus.FAILED, error_message=active.stop_reason, is_final=active.progress.is_final)
 
     async def _waits(self, active: _ActiveRun, place: AsyncExitStack) -> RunOutcome | None:
-        """Takes a working place, which `place` holds. Returns how the run has ended if it gets none in time."""
+        """Takes a working place, which `place` holds. Returns the run's outcome if it gets no place in time."""
         try:
             async with asyncio.timeout(self._seconds_to(active.prepared.latest_work)):
                 await place.enter_async_context(self._places.of(active.prepared.run.tenant_id))
@@ -217,7 +217,7 @@ class ActiveRuns:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stopping, loop = True, asyncio.get_running_loop()
         for pipeline_logging_id, active in list(self._active.items()):
-            if active.is_waiting:  # a place that comes free now would leave it too little time
+            if active.is_waiting:  # a place that becomes free now would leave the run too little time
                 self.stop(pipeline_logging_id, STOPPED_WAITING)
         tasks = [active.task for active in self._active.values()]
         if tasks:

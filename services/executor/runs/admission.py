@@ -1,5 +1,5 @@
-"""Admits a prepared run: looks up what it needs, reserves quota for it, then writes its row. Which of these go beside each other, and why
-not all: see `start`.
+"""Admits a prepared run: looks up what it needs, reserves quota for it, then writes its row. `start` says which of these are concurrent,
+and why not all.
 
 If the row cannot be written, the reservation is given back at once. If it is unknown whether the row was written, the reservation
 expires, and the reconciler decides by the row.
@@ -26,7 +26,7 @@ from services.platform.clock import Clock
 from services.platform.errors import AlreadyExists, ConvergenceError, FailedPrecondition, Unavailable
 
 LACKING = 10_000
-"""Tenants of which it is remembered that they had no credentials."""
+"""The most tenants without credentials that are remembered."""
 
 _log = structlog.get_logger()
 
@@ -83,8 +83,8 @@ class Admission:
             return status
         self._refuse_late(prepared)
         reservation = await self._reserve(run)
-        # From here on the reservation says to all that the run is being started. If it came too late, it is left to expire: the attempt
-        # may have been started elsewhere since, and would hold the same one.
+        # From here on the reservation shows all processes that the run is being started. If the reservation came too late, it is left to
+        # expire, not given back: the attempt may have been started elsewhere, and then holds the same reservation.
         self._refuse_late(prepared)
         self._prefetch_credentials(prepared)
         claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._seconds_left(reservation)))
@@ -99,7 +99,7 @@ class Admission:
 
     async def insert_refused(self, request: RunRequest, why: str) -> None:
         """Records why a scheduled attempt could not begin, since no caller waits for its response. Writes nothing for a tenant without a
-        dataset; the scheduler's own row says it all the same.
+        dataset; the scheduler's own row also has the error.
         """
         now, name = self._clock.now(), request.name
         run = Run(
@@ -121,8 +121,8 @@ class Admission:
             _log.info("refusal_not_recorded", pipeline_logging_id=request.pipeline_logging_id, error=type(error).__name__)
 
     async def _looked_up(self, prepared: PreparedRun, alone: Period | None, *, may_exist: bool) -> RunStatus | None:
-        """The status of the run's row, if it has one. If it has none, raises what `_require` does, then for an overlap. All is asked at
-        once.
+        """The status of the run's row, if there is one. Otherwise raises as `_require` does, then AlreadyExists for an overlap. All
+        look-ups are concurrent.
         """
         state, required, other = await asyncio.gather(
             self._state(prepared.run) if may_exist else _nothing(),
@@ -162,8 +162,8 @@ class Admission:
         self._credentials.prefetch(prepared.run.tenant_id, prepared.credentials_provider, since=prepared.requested_at)
 
     async def _reserve_with_credentials(self, prepared: PreparedRun) -> Reservation:
-        """A reservation for a run with a new id, whose tenant has credentials. Raises what `_require` does, also if there is no quota
-        either; then what `_reserve` does. Nothing is reserved then.
+        """A reservation for a run with a new id, whose tenant has credentials. If it raises, nothing stays reserved. Raises as `_require`
+        does, even if there is no quota either; then as `_reserve` does.
         """
         if (prepared.run.tenant_id, prepared.credentials_provider) in self._lacking:
             await self._require(prepared)
@@ -180,7 +180,7 @@ class Admission:
         return replace(reservation, renewed_at=asked_at)
 
     def _seconds_left(self, reservation: Reservation) -> float:
-        """For the INSERT, from when the reservation was asked for: this process may have stood still since."""
+        """Seconds left for the INSERT, counted from the request for the reservation: this process may have stalled since."""
         since = 0.0 if reservation.renewed_at is None else time.monotonic() - reservation.renewed_at
         return self._insert_seconds - since
 
@@ -212,14 +212,16 @@ class Admission:
 
 
 def surely_not_written(error: Exception) -> bool:
-    """True if BigQuery, or we before it, refused the statement that writes a run's row. Of any other error it is open how far that came."""
+    """True if BigQuery refused the statement that writes a run's row, or it was not sent. After any other error it is unknown whether the
+    row was written.
+    """
     if isinstance(error, ConvergenceError):
         return not isinstance(error, Unavailable)
     return isinstance(error, bigquery.BadRequest | bigquery.Forbidden)
 
 
 async def _nothing() -> None:
-    """In the place of what need not be asked."""
+    """Takes the place of a look-up that is not needed."""
 
 
 def _answer[Answer](answer: Answer | BaseException) -> Answer:

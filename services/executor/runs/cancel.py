@@ -1,8 +1,8 @@
 """Cancels a run, whichever executor executes it.
 
 1. The row decides: RUNNING -> CANCELLED by compare-and-set. The publish fence is closed first, so that nothing is published afterwards
-   (`end_run` in queries.sql). A run that has published just before is COMPLETED by that publish, and the cancel refused; if other
-   steps follow, it is CANCELLED with its days complete, never with a part of them.
+   (`end_run` in queries.sql). If the run's publish was first and ends the run, the run is COMPLETED and the cancel is refused. If other
+   steps follow the publish, the run is CANCELLED with its days complete, never with a part of them.
 2. The reservation is settled at once. The executing process settles it again at its end, which changes nothing. If auth does not answer,
    the caller gets an error and may repeat the call. Otherwise the executing process settles the reservation when the run stops
    there, or the reconciler does after the lease.

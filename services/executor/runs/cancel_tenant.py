@@ -19,9 +19,9 @@ class TenantCanceller:
         self._store, self._canceller, self._reconciler = store, canceller, reconciler
 
     async def cancel_all(self, tenant_id: str) -> int:
-        """Cancels every active run of the tenant, whichever executor executes it; returns how many. What dead executors reserved is
-        settled. A run whose row is being written at this moment is missed, and stays in the ledger: the caller asks again until nothing is
-        there. Raises Unavailable.
+        """Cancels every active run of the tenant, whichever executor executes it; returns how many. Reservations of dead executors are
+        settled. A run whose row is being written at this moment is missed and stays in the ledger, so the caller asks again until the
+        ledger has no run. Raises Unavailable.
         """
         try:
             running = await self._store.running_runs(tenant_id)

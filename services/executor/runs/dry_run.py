@@ -60,7 +60,7 @@ class DryRun:
     problems: dict[str, str] = field(default_factory=dict)
     """Step id -> problem, worded for the tenant."""
     period: Period | None = None
-    """The days that the source was found to have for a run that names none: changed days, billing periods."""
+    """The days that were found in the source, for a run that names none: changed days, billing periods."""
 
 
 class DryRunner:
@@ -122,7 +122,7 @@ class DryRunner:
         return found
 
     def _check_cap(self, prepared: PreparedRun, found: DryRun) -> None:
-        """Reports the step with which the run would pass its cap. What the tenant's month leaves is not known here."""
+        """Reports the step at which the run would exceed its cap. What is left of the monthly cost limit is not known here."""
         meter = self._tools.metering.meter(prepared.run, prepared.template.cap, prepared.allowance)
         expected = RunCost()
         for step in found.steps:

@@ -1,8 +1,9 @@
 """Executes a run: starts each step as soon as the steps it needs have ended, several at once, and logs each.
 
 Work steps (`when: on_success`) run first, then final steps (`on_failure`, `always`). After a cancel or timeout the final steps get
-FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue, but those beside a publish that does
-not succeed: they are stopped, and SKIPPED. Results are combined in the template's order, independent of the order in which steps end.
+FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED, and the others continue. Exception: steps that run
+concurrently with a publish are stopped and SKIPPED if the publish does not succeed. Results are combined in the template's order,
+independent of the order in which steps end.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from services.platform.metrics.runs import STEP_SECONDS
 FINALIZER_SECONDS = 30.0
 """For all final steps of a stopped run together; less than the time that the reconciler leaves an executor to record the run's end."""
 BESIDE_PART = 0.5
-"""Of what is left of the run's cap, how much a step may use beside a publish, to which the rest is left."""
+"""The part of what is left of the run's cap that a step may use concurrently with a publish. The rest is left to the publish."""
 
 _log = structlog.get_logger()
 
@@ -64,14 +65,16 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
 async def _run(
     prepared: PreparedRun, steps: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox, *, stopped: bool = False
 ) -> None:
-    """Runs these steps, each after those of them that it needs. On cancellation the steps are cancelled, too, and have ended when this
+    """Runs these steps, each after the steps that it needs. If this is cancelled, the steps are cancelled, too, and have ended when it
     raises.
     """
     before = dict(progress.ended)
     tasks = dict[str, asyncio.Task[None]]()
 
     async def joining(step: TemplateStep) -> TemplateStep | None:
-        """The step that is done along with this one, once all else that it needs has succeeded; None if there is none, or if not."""
+        """The step that is done along with this one, once everything else that it needs has succeeded; None if there is no such step, or if
+        something that it needs has not succeeded.
+        """
         other = next((one for one in steps if one.joins == step.id), None)
         needs = [need for need in other.needs if need != step.id] if other else []
         if awaited := [tasks[need] for need in needs]:
@@ -105,13 +108,13 @@ async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep]
         async with asyncio.timeout(FINALIZER_SECONDS):
             await _run(prepared, finalizers, progress, tools, stopped=True)
     except TimeoutError:
-        _log.warning("epilogue_cut_short", seconds=FINALIZER_SECONDS)
+        _log.warning("final_steps_cut_short", seconds=FINALIZER_SECONDS)
 
 
 async def _perform_unless_in_vain(
     prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, other: TemplateStep | None
 ) -> None:
-    """Performs a step until it is stopped, for the publish beside it has not succeeded."""
+    """Performs a step, unless it is stopped because the concurrent publish has not succeeded."""
     progress.working.add(step.id)
     try:
         await _perform(prepared, step, progress, tools, other)
@@ -155,7 +158,7 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             end.complete(step, first)
             if other and second:
                 log_step(prepared, other, StepStatus.RUNNING, tools)
-                # It is in the same statement, so its cost is that of the first.
+                # Both are in one statement, so the first step's cost covers both.
                 end = replace(end, attempt=1, cost={})
                 if isinstance(second, StepError):
                     end.fail(other, second)
@@ -173,8 +176,8 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
 async def _if_last(
     prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, other: TemplateStep | None
 ) -> LastStep | None:
-    """For a step after which nothing is left to do but `other`, what it gets to know; else None. The steps that have nothing to do are
-    ended first.
+    """What the run's last step is given; None if anything but `other` is left to do after `step`. Steps that have nothing to do are ended
+    first.
     """
     steps = prepared.template.steps
     if not may_end(step, steps) or (left := steps_left(step, steps, progress.ended, along=other)) is None:
@@ -203,7 +206,7 @@ class _Attempt:
 async def _attempt(
     prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, how: _Attempt
 ) -> tuple[StepResult, StepResult | StepError | None] | StepError:
-    """One try: the step's result, and that of the other one, or its error, if it is done, too. Errors are returned, worded for the tenant;
+    """One try: the result or error of the step, and of the other step if that is done, too. Errors are returned, worded for the tenant;
     details are logged.
     """
     outcome = progress.seen_by(step, prepared.template.steps)

@@ -40,7 +40,7 @@ class IdempotentStarts:
         identity, is_new = await id_now(RUNS, tenant_id, key, find=find, now=self._clock.now())
         if is_new:
             await self._starter.start_once(prepared.with_id(identity))
-        # Also after a start: another call of the same key, with other parameters, may have been first.
+        # Compared after a start, too: another call with the same key and other parameters may have been first.
         await self._refuse_another(prepared, identity)
         return identity
 
@@ -49,7 +49,7 @@ class IdempotentStarts:
         run = led.run if led else await self._store.find_run(prepared.run.tenant_id, identity)
         if run is None:
             return
-        # Relative to the moment when the run began: `yesterday` sent again after midnight means the same day.
+        # Words are relative to the time when the run began: `yesterday`, sent again after midnight, means the same day.
         meant, known = prepared.parameters_seen_from(run.started_at), dict(run.parameters)
         # A value that neither call gave is a default, and the template's default may have changed since.
         names = known.keys() | {name for name in prepared.given if name in meant}

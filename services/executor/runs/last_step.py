@@ -1,7 +1,7 @@
-"""Which step is the last that a run has to do: a publish that knows it is can record the run's end, too.
+"""Decides which step is a run's last. A publish that knows that it is the last step can record the run's end, too.
 
-A step that often has nothing to do (`Foreseeing`) is asked beside the first steps. If nothing but such steps is left when a publish begins,
-their results are logged first, and the publish is the last.
+A step that often has nothing to do (`Foreseeing`) is asked while the first steps run. If only steps with nothing to do are left when a
+publish begins, their results are logged first, and the publish is the last step.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ _log = structlog.get_logger()
 
 
 def may_end(step: TemplateStep, steps: Sequence[TemplateStep]) -> bool:
-    """True if the step can record the run's end at all. A run with final steps ends after those: they may fail, and learn how the run
-    ends before it does.
+    """True if the step can record the run's end at all. A run with final steps ends after them: they may fail, and they learn how the run
+    ends before it ends.
     """
     return isinstance(step.action, EndsRun) and all(one.is_work for one in steps)
 
@@ -27,8 +27,8 @@ def may_end(step: TemplateStep, steps: Sequence[TemplateStep]) -> bool:
 def steps_left(
     step: TemplateStep, steps: Sequence[TemplateStep], ended: Mapping[str, StepStatus], *, along: TemplateStep | None = None
 ) -> list[TemplateStep] | None:
-    """The other steps that have not ended, without the one that is done along with this one; None if the run has already failed, or if one
-    of them works or waits beside this step.
+    """The other steps that have not ended, without the step that is done along with this one. None if the run has already failed, or if one
+    of them works or waits concurrently with this step.
     """
     left = [one for one in steps if one.id not in ended and one not in (step, along)]
     if StepStatus.FAILED in ended.values() or any(step.id not in one.ancestors for one in left):
@@ -37,7 +37,7 @@ def steps_left(
 
 
 def row_count_before(step: TemplateStep, steps: Sequence[TemplateStep], results: Mapping[str, StepResult]) -> int | None:
-    """The run's row count if `step` is not the one that says it; None if it is."""
+    """The run's row count; None if `step` is the step that reports it."""
     for one in in_order_of_counts(steps):
         if one.id == step.id:
             return None
@@ -47,8 +47,8 @@ def row_count_before(step: TemplateStep, steps: Sequence[TemplateStep], results:
 
 
 def in_order_of_counts(steps: Sequence[TemplateStep]) -> list[TemplateStep]:
-    """The first of these steps that reports a row count says that of the run: the last ones first, those of the template itself before
-    those that it includes.
+    """The steps in the order in which they are asked for the run's row count: the first that reports one decides. The last steps come
+    first, and the template's own steps come before the steps that it includes.
     """
     return sorted(steps, key=lambda one: (one.is_included, -one.index))
 
@@ -65,7 +65,7 @@ class Foresight:
             self.asked[step.id] = group.create_task(_ask(step.action, step.id, context))
 
     async def of(self, steps: Sequence[TemplateStep]) -> list[StepResult] | None:
-        """Their results if none of them has anything to do, else None."""
+        """The results of these steps if none of them has anything to do, else None."""
         if any(step.id not in self.asked for step in steps):
             return None
         found = [await self.asked[step.id] for step in steps]

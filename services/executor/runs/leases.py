@@ -17,7 +17,9 @@ from services.platform.periodic import Periodic
 
 ENDED_ELSEWHERE = "The run was ended from outside while it worked."
 CHECK_SECONDS = 5.0
-"""Seconds between checks for runs cancelled through another executor, and at most between tries to renew leases that are due."""
+"""Seconds between checks for runs that were cancelled through another executor. Also the most seconds between tries to renew leases that
+are due.
+"""
 SLOT_LOST = "The run lost its slot, because its executor was out of touch for too long; run it again."
 
 _log = structlog.get_logger()
@@ -29,9 +31,9 @@ def is_due(renewed_at: Sequence[float | None], now: float, lease_seconds: float)
 
 
 class LeaseRenewer:
-    """Renews all active runs in one call once half of the oldest lease has passed, again a few seconds later if that fails, and stops runs
-    whose reservation is gone; checks for such runs in between. Renewing, checking and reconciling run as separate tasks, so a slow
-    reconciliation cannot delay a renewal.
+    """Renews the leases of all active runs in one call, once half of the oldest lease has passed; if that fails, again a few seconds later.
+    In between, it checks which runs still hold their reservation, and stops those that do not. Renewing, checking and reconciling run as
+    separate tasks, so a slow reconciliation cannot delay a renewal.
 
     Runs while its context is open.
     """
@@ -65,14 +67,14 @@ class LeaseRenewer:
             await self._stop(set(asked) - held)
 
     async def check_held(self) -> None:
-        """Checks in one statement, for all tenants, that all runs here still hold their reservations: ending a run from outside, e.g. a
-        cancel through another executor, settles its reservation. Raises Unavailable if auth does not answer.
+        """Checks in one statement, for all tenants, that all runs here still hold their reservations. If another process ends a run, e.g.
+        by a cancel, it settles the run's reservation. Raises Unavailable if auth does not answer.
         """
         if asked := self._active.ids():
             await self._stop(set(asked) - await self._quota.held(asked))
 
     async def _stop(self, lost: set[str]) -> None:
-        """Stops runs without a reservation, with the outcome in their rows if these show that they have ended."""
+        """Stops runs without a reservation. If a run's row shows that it has ended, it stops with the outcome in its row."""
         for tenant_id, runs in self._active.by_tenant().items():
             if gone := lost.intersection(runs):
                 states = await self._states(tenant_id, sorted(gone))

@@ -22,7 +22,7 @@ from services.platform.tracing import tracer
 USUAL_WAIT = timedelta(hours=1)
 NO_RESOURCES = OwnResources()
 FAULTS_SHOWN, FAULT_LENGTH = 5, 300
-"""Of a broken template, in an error message: gRPC clients accept 8 KiB of trailers."""
+"""The most faults of a broken template in an error message: gRPC clients accept 8 KiB of trailers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +90,7 @@ class PreparedRun:
 
     @property
     def latest_work(self) -> datetime:
-        """Until when it may wait for a working place: then its whole timeout is left before its deadline."""
+        """The latest time at which its work may begin: its whole timeout is left before its deadline."""
         return self.run.deadline_at - timedelta(seconds=self.template.timeout_seconds)
 
     def overdue(self) -> RunOutcome:
@@ -165,7 +165,7 @@ class RunPreparer:
         return PreparedRun(run=run, template=template, given=request.given, values=values, period=period, start_by=request.start_by)
 
     def _check_exports(self, template: Template, values: Mapping[str, Value]) -> None:
-        """Before anything is reserved. What is found by listing is checked where it is read."""
+        """Checked before anything is reserved. Exports that are found by listing are checked where they are read."""
         for spec in template.parameters:
             is_export = spec.type in {ParameterType.TABLE, ParameterType.EXPORT}
             if is_export and self._own.has_export(template.name.credentials_provider, str(values.get(spec.name, ""))):

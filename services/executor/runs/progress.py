@@ -34,7 +34,7 @@ class RunProgress:
     final: set[str] = field(default_factory=set)
     """The steps that failed with an error that another attempt would get, too."""
     in_vain: set[str] = field(default_factory=set)
-    """The steps that were stopped, for the publish beside them did not succeed."""
+    """The steps that were stopped because the concurrent publish did not succeed."""
     working: set[str] = field(default_factory=set)
     """The steps that are at work."""
     meter: RunMeter = field(default_factory=RunMeter)
@@ -47,18 +47,18 @@ class RunProgress:
         return bool(self.final)
 
     def is_needless(self, step: TemplateStep) -> bool:
-        """True if the publish beside it has not succeeded."""
+        """True if the concurrent publish has not succeeded."""
         return step.beside is not None and self.ended.get(step.beside, StepStatus.COMPLETED) is not StepStatus.COMPLETED
 
     def stop_needless(self, steps: Iterable[TemplateStep], tasks: Mapping[str, asyncio.Task[None]]) -> None:
-        """Cancels the tasks of the steps whose work nothing can come of any more."""
+        """Cancels the tasks of the steps whose work can no longer be published."""
         for step in steps:
             if step.id in self.working - self.ended.keys() and self.is_needless(step):
                 self.in_vain.add(step.id)
                 tasks[step.id].cancel()
 
     def has_nothing_for(self, step: TemplateStep) -> bool:
-        """True for a work step that needs one which has found nothing to do."""
+        """True for a work step that needs a step which has found nothing to do."""
         return step.is_work and any(self.results[need].is_unchanged for need in step.ancestors if need in self.results)
 
     def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
@@ -68,8 +68,8 @@ class RunProgress:
         return self.stopped or self.outcome(steps)
 
     def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """The first failure in the template's order, work steps before final ones; without a failure, the row count reported by the last
-        step of the template itself, or, if none reports one, of those that it includes.
+        """The first failure in the template's order, work steps before final ones. Without a failure: COMPLETED, with the row count of the
+        last step that reports one. The template's own steps come before the steps that it includes.
         """
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:

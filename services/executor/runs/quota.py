@@ -27,7 +27,7 @@ class Reservation:
     expired_at: datetime | None = None
     """When its lease expired; None while it is renewed."""
     renewed_at: float | None = None
-    """When this process asked for its lease last, in monotonic seconds: it began then or later; None: not known."""
+    """When this process last asked for its lease, in monotonic seconds. The lease began then or later. None: not known."""
     allowance: RunAllowance = NO_LIMITS
     """What the tenant's plan leaves the run."""
     trigger_type: str | None = None
@@ -68,8 +68,8 @@ class QuotaClient:
         return set(answer.held_reservation_ids)
 
     async def settle(self, reservation: Reservation, outcome: str, cost: RunCost | None = None, *, only_if_expired: bool = False) -> None:
-        """Ends a reservation and counts how its run ended. `cost`: what the run has used; None: not known here. It is counted once, also if
-        another process has ended the reservation before without it. `only_if_expired`: does nothing if it has been reserved again.
+        """Ends a reservation and counts how its run ended. `cost`: what the run has used; None: not known here. The cost is counted once,
+        even if another process has already ended the reservation without it. `only_if_expired`: does nothing if it has been reserved again.
         """
         settlement = messages.Settlement(
             tenant_id=reservation.tenant_id,

@@ -20,7 +20,8 @@ from services.platform.reporting.events import EventKind, RecordEvent, unrecorde
 LOST = "The executor of this run was lost; run it again."
 MAX_CONCURRENT_TENANTS = 8
 ENDED_AT_ONCE = 8
-"""Statements that end runs of a tenant at once: they change one table, of which BigQuery lets few wait."""
+"""How many statements end runs of a tenant concurrently: they change one table, and BigQuery lets only a few statements wait for a table.
+"""
 OVERDUE = "The run was still RUNNING after its deadline, and no executor was working on it; run it again."
 API = "api"
 """The trigger_type of runs that no other process starts again under the same id, unless a client repeats its call."""
@@ -49,8 +50,8 @@ class ReconcileAction:
 def decide(state: RunStatus | None, reservation: Reservation, now: datetime) -> ReconcileAction | None:
     """Decides by the status in the run's row; None: there is no row, so the run never began. Returns None if there is nothing to do yet.
 
-    What a run that never began took is given back: of an API call at once, because a repeated call reserves again; of an attempt of a
-    scheduled run, or of one whose trigger_type is not known, only after the scheduler had time to start it again.
+    A run that never began gives back what it took. For a run of an API call this is done at once, because a repeated call reserves again.
+    For an attempt of a scheduled run, or an unknown trigger_type, it is done only after the scheduler had time to start the attempt again.
     """
     if state is None:
         is_due = reservation.trigger_type == API or reservation.expired_at is None or now - reservation.expired_at > TAKEN_UP_WITHIN
@@ -68,9 +69,10 @@ def reserved_on(reservation: Reservation, state: RunState | None) -> Reservation
 class Reconciler:
     """Compares the ledger's expired reservations with the runs' rows, and ends rows that outlived their reservation.
 
-    Every run that has a reservation is found when it expires. A RUNNING row without one is left behind by an INSERT whose reply was lost
-    and that took effect after the reservation was settled as NOT_STARTED, or by a deleted row of the ledger. Such a row is found by its
-    deadline: in the datasets that are read anyway, in those named by `note_unconfirmed_insert`, and when the scheduler asks about the run.
+    Every run with a reservation is found when its reservation expires. A RUNNING row without a reservation has one of two causes: an INSERT
+    whose reply was lost took effect after the reservation was settled as NOT_STARTED, or a row of the ledger was deleted. Such a row is
+    found by its deadline: in the datasets that are read anyway, in those named by `note_unconfirmed_insert`, and when the scheduler asks
+    about the run.
     """
 
     def __init__(self, store: Store, quota: QuotaClient, clock: Clock, record: RecordEvent = unrecorded) -> None:
@@ -132,8 +134,8 @@ class Reconciler:
         await self._end_all(expired, states, [], at_once=True)
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
-        """Ends runs that are past their deadline, by compare-and-set; returns their status then. They hold no reservation; if theirs was
-        given back because they had no row, the ledger counts them after all.
+        """Ends runs that are past their deadline, by compare-and-set; returns their status then. They hold no reservation. If their units
+        were given back because they had no row, the ledger counts them again.
         """
         ended = dict[str, RunStatus | None]()
         for run in runs:
@@ -152,7 +154,7 @@ class Reconciler:
         """Ends a tenant's runs, and appends the reservations that are settled. Raises the first error once each run has been tried.
         `at_once`: also runs that never began and that the scheduler might still start.
 
-        All at once: auth gathers the settlements of some seconds, and an executor that dies may leave as many runs as it had places for.
+        Concurrently: auth collects settlements for some seconds, and a dead executor may leave as many runs as it had places.
         """
         room = asyncio.Semaphore(ENDED_AT_ONCE)
 

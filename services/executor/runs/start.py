@@ -6,24 +6,24 @@ Statements one after the other before the response, and why there are no fewer
     A new attempt of the scheduler:                          credentials | reserve | claim (a script)
     One that was asked for before:     the row, beside it the credentials | reserve | claim (a script)
     The key costs a statement only if auth does not know it (`services.auth.key_memory`), the credentials only if they were not seen for
-    some seconds. So with warm caches a new run takes two, and never more than three. An overlap is looked up beside the credentials.
+    some seconds. So a new run takes two statements with warm caches, and never more than three. An overlap is looked up concurrently with
+    the credentials.
 
-    1. `reserve` is one statement, shared by a batch, see `services.auth.usage.reserver`. It goes before the row, not beside it: a refused
-       run leaves no row. With both at once there would be a row that says RUNNING and has no reservation, which watchers and the reconciler
-       would see, and whose removal is a statement more.
+    1. `reserve` is one statement, shared by a batch, see `services.auth.usage.reserver`. It is sent before the row is written, not
+       concurrently, so that a refused run leaves no row. Otherwise watchers and the reconciler would see a RUNNING row without a
+       reservation, and removing it would take one more statement.
     2. Whether there are credentials does not depend on the reservation, so both are asked at once. If there are none, the reservation is
-       given back before the caller gets its error: as NOT_STARTED, which leaves no count. The error is CREDENTIALS_MISSING, also if a
-       limit was reached as well: so it was while one was asked after the other, and it is the one that the caller can do something about.
-       A tenant that had no credentials the last time is asked about them first: it takes no reservations for nothing.
-    3. An id that several calls may mean reserves only when everything else is known. Beside a look-up that finds the run ended, it would
-       take a slot and a unit anew, and giving them back could take them from a run that another process has begun with this id; beside one
-       that finds the run RUNNING, it would prolong the lease of a run that its executor may have lost. So there the look-ups go beside each
-       other, and the reservation follows.
-       A new attempt needs no look-up: the scheduler says so only in the first call that it makes for the run's first claim, which is the
-       first of all calls with this id. Who takes the claim over, or has put the run back, does not say so, nor is it believed of a call
-       that gRPC repeats.
-    4. Which run an Idempotency-Key means is looked up once: the statement that claims the run's row inserts none beside another one, and
-       says whose the row is. What the run was started with is compared in memory if it is executed here.
+       given back before the caller gets its error: as NOT_STARTED, which counts nothing. The error is CREDENTIALS_MISSING even if a limit
+       was reached, too, because this is the error that the caller can correct. If a tenant had no credentials the last time, they are
+       looked up first, so that no reservation is made in vain.
+    3. If several calls may use one id, the run reserves only after everything else is known. A reservation that is concurrent with the
+       look-ups would be wrong in two cases. If the run has ended, it would take a slot and a unit again, and giving them back could take
+       them from a run that another process has begun with this id. If the run is RUNNING, it would extend the lease of a run that its
+       executor may have lost. So the look-ups are concurrent, and the reservation follows. A new attempt needs no look-up. The scheduler
+       marks it as new only in the first call for the run's first claim, which is the first of all calls with this id. A process that takes
+       the claim over, or has put the run back, does not mark it. The mark is ignored in a call that gRPC repeats.
+    4. The run of an Idempotency-Key is looked up once. After that, the statement that claims the run's row inserts no second row, and says
+       whose row it is. If the run is executed here, its parameters are compared in memory.
 
 Why an attempt runs once, even if the same StartRun arrives twice, at the same moment, at two executors
     1. Within a process the id is looked up among the active runs and those that are being started, without an await in between: the
@@ -71,8 +71,8 @@ class RunStarter:
         return await self._in_background(prepared, self._begin(prepared))
 
     async def start_once(self, prepared: PreparedRun) -> RunStatus:
-        """Starts a run with an id that the caller has chosen, and has just found no row with, unless there is one by now; returns its
-        status. Raises as `start` does.
+        """Starts a run with an id for which the caller has just found no row, unless there is a row by now; returns the run's status.
+        Raises as `start` does.
         """
         if self.is_here(prepared.run.pipeline_logging_id):
             return await self._join(prepared.run.pipeline_logging_id)

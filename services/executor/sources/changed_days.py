@@ -1,4 +1,4 @@
-"""Which days a run that reads what has changed takes, and what it reads of each. Pure: what is known is passed in."""
+"""Decides which days a run with `days: changed` reads, and which rows of each. Pure: what is known is passed in."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from services.executor.ledger.store import PublishedDay
 from services.executor.records import Period
 
 MOST_DAYS: Final = 31
-"""Days of one run: what memory, the timeout and one publishing transaction are made for."""
+"""The most days of one run. Memory, the timeout and one publishing transaction are designed for this number."""
 CLOSE: Final = 1e-6
 """Sums of the same rows differ by less: the ledger's have nine decimals."""
 KEPT: Final = 0.5
-"""A new export with less than this part of what is published of a day, in rows or in cost, does not replace the day."""
+"""A new export does not replace a day if it has less than this part of the day's published rows or cost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class ChangedRequest:
 
     ledger: Ledger
     published: Mapping[date, PublishedDay]
-    """What is published of days, whether the ledger has them or not. Empty unless the source has no watermark yet."""
+    """What is published of days, even if the ledger does not have them. Only filled while the source has no watermark."""
     today: date
     """The UTC day; it is not over."""
     history_days: int
@@ -55,9 +55,9 @@ class Plan:
     whole: tuple[date, ...]
     """Read as a whole: never read before, or from another export."""
     tails: Mapping[date, datetime]
-    """Of these only rows exported after the given time are read: the others are published."""
+    """Days that are published already: only their rows exported after the given time are read."""
     is_complete: bool
-    """True if no day is left for the next run whose rows a watermark would pass."""
+    """True if the watermark may be moved: it passes no rows of a day that is left for the next run."""
 
     @property
     def days(self) -> list[date]:
@@ -70,8 +70,8 @@ def plan(
 ) -> Plan:
     """The days of a run of a source that has been read up to `watermark`.
 
-    `arrived`: the greatest export time of each day's rows that were exported after it. `replaced`: days that are followed, but are now read
-    from another table. Days that were never read come first, the oldest first; of the rest, too, the oldest.
+    `arrived`: for each day with rows exported after the watermark, the greatest export time of these rows. `replaced`: followed days that
+    are now read from another table. Days that were never read come first, then the others, each the oldest first.
     """
     followed = request.ledger.followed
     holes = [day for day in Period(first=request.horizon, last=request.today).days if day not in followed]
@@ -94,7 +94,7 @@ class Compared(StrEnum):
     """As many rows, and as much cost in each currency."""
     OTHER = "other"
     MUCH_LESS = "much_less"
-    """So much less that it does not replace what is published: an export that was made anew need not reach back as far."""
+    """So much less that it does not replace what is published: a recreated export may not reach back as far."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,9 @@ class HeldDay:
 
 
 def compare(published: PublishedDay | None, held: Sequence[HeldDay]) -> Compared:
-    """`held`: by the tables that have rows of the day; the day is read from one of them. Nothing published counts as no rows."""
+    """`held`: what each table has that has rows of the day; the day is read from one of them. If nothing is published, that counts as no
+    rows.
+    """
     known = published or PublishedDay(row_count=0, sizes={})
     tables = held or [HeldDay(row_count=0, sizes={})]
     if all(_is_much_less(known, one) for one in tables):

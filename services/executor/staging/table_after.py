@@ -1,5 +1,5 @@
-"""A table as the run's own publish will leave it: what a step reads that runs beside this publish. In the step's SQL a subquery stands in
-the table's place.
+"""A table as the run's own publish will leave it. A step that runs concurrently with this publish reads it: in the step's SQL a subquery
+takes the table's place.
 """
 
 import re
@@ -23,7 +23,7 @@ class TableAfter:
     params: Mapping[str, str]
     """The query parameters that it needs, name to GoogleSQL type."""
     of_whole_days: str | None = None
-    """A SELECT for a run that has read all of its days as a whole, so that no row stays; None: `query` is that, too."""
+    """A SELECT for a run that has read all of its days as a whole, so that no row stays; None: `query` is used for it, too."""
 
     def whole(self) -> "TableAfter":
         """For such a run."""

@@ -51,7 +51,7 @@ class StagingTables:
     def begin(self, tenant_id: str, table: StagingTable) -> None:
         """Begins to create `table`; returns at once. `fill` and `made` wait for it, and raise its error."""
         name = self._name(tenant_id, table)
-        # Only for a drop that was asked for before: one that is asked for later waits for this.
+        # Waits only for a drop that was requested before; a drop that is requested later waits for this.
         making = self._making[name] = asyncio.create_task(self._make(tenant_id, table, after=self._dropping.get(name)))
         making.add_done_callback(note_end)
 
@@ -114,10 +114,10 @@ class StagingTables:
         account: JobAccount | None = None,
         is_part: bool = False,
     ) -> None:
-        """Creates `table` anew, unless `begin` did, and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed
-        by another into the same table: a failed load has written nothing, and a load that has written is never followed by another
-        (WRITE_EMPTY). Loads are free; `account` gets their slot time. `is_part`: the rows are added to a table that `made` has made; there
-        a load may have written twice, so `count` says afterwards whether it has.
+        """Creates `table`, unless `begin` did, and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed by
+        another job into the same table: a failed load has written nothing, and after a load that has written, no other load writes
+        (WRITE_EMPTY). Loads are free; `account` gets their slot time. `is_part`: the rows are added to a table that `made` has created.
+        Then a load may have written twice; `count` shows afterwards whether it has.
 
         Raises Unavailable if BigQuery does not answer or all jobs fail; the table may exist or not then, and `fill` may be called again.
         """

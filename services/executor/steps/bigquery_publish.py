@@ -28,7 +28,7 @@ from services.platform.bigquery.sql import Block
 from services.platform.metrics.runs import published
 
 MAX_WITHIN: Final = 1
-"""How often it is tried to end the run within the transaction."""
+"""How many tries are made to end the run within the transaction."""
 COST_MOVES_OUTPUT: Final = "cost_moves"
 SUPERSEDED_MESSAGE: Final = (
     "Nothing was published: of one of these days a newer reading is published than this run has made. Another run was faster: run this "
@@ -60,7 +60,7 @@ class Publish:
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
     tables_after: tuple[TableAfter, ...] = ()
-    """What its tables will hold, for steps that work beside it."""
+    """What its tables will hold, for steps that run concurrently with it."""
     rows: Block
     """The query for the rows."""
     first: "Publish | None" = None
@@ -94,9 +94,9 @@ class Publish:
         return replace(self, first=first, joint=publish_scripts(first.replacement, first.rows, derived)) if derived else self
 
     async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
-        """The results of the first publish and of this one, by one transaction. Of the first one only, published alone, if this one cannot
-        be done along with it: then it must be run, and says what is wrong. `first` has what the first step gets to know, and is charged;
-        `own` what this one gets to know. Raises as `run` of the first one does.
+        """The results of the first publish and of this one, by one transaction. If this one cannot be done along with the first, the first
+        is published alone and the second result is None: then this step must be run, and says what is wrong. `first` is the context of the
+        first step, which is charged; `own` is the context of this step. Raises as `run` of the first step does.
         """
         if self.first is None:
             raise TypeError("there is no publish to do along with this one")
@@ -164,7 +164,7 @@ class Publish:
             for number, wait in enumerate(backoff(first=0.1, most=8.0), 1):
                 way = EndOfRun.WITHIN if number <= MAX_WITHIN else EndOfRun.AFTER
                 try:
-                    # Not repeated by the client: the time of the end is reckoned from when this was sent.
+                    # Not repeated by the client: the time of the end is computed from the time at which this was sent.
                     return (await context.query(scripts[way], own, once=True)).only_row
                 except bigquery.TransactionCancelled as cancelled:
                     _log.info("publish_cancelled", table=self.replacement.table.name, way=way.name, error=str(cancelled.__cause__))
@@ -173,7 +173,7 @@ class Publish:
         raise AssertionError("backoff never ends")
 
     def _superseded(self, *, is_newer_there: bool) -> StepResult:
-        """The result if another run was faster, as far as that run has done this one's work. Raises StepError if it has not."""
+        """The result if another run was faster and has done this run's work. Raises StepError if it has not."""
         is_derived = self.replacement.ledger is not None and self.replacement.ledger.kind is LedgerKind.DERIVED
         if not is_newer_there:
             less = "" if self.replacement.by_months else LESS_IS_THERE

@@ -57,8 +57,9 @@ class Checks:
         return replace(self, first=staging) if staging else self
 
     async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | StepError]:
-        """The result of the step that stages rows, and that of the checks, or why they have failed, which is no error of the first step.
-        `first` has what the first step gets to know, and is charged; `own` what this one gets to know. Raises as `run` of the first one.
+        """The result of the step that stages rows, and the result of the checks or why they failed: a failed check is no error of the first
+        step. `first` is the context of the first step, which is charged; `own` is the context of this step. Raises as `run` of the first
+        step does.
         """
         if self.first is None:
             raise TypeError("there is no script that measures these checks")

@@ -5,11 +5,11 @@ safe.
 Why this part is safe
     - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction replaces it. So of two
       concurrent publishes of a period BigQuery cancels one; its retry finds another version than it has seen, and publishes nothing.
-    - So it does with two publishes of different exports, which both change this table, and the second one finds the rows of an account that
-      both have.
-    - A row that is prepared while another run's transaction commits stays beside that run's row, without a version: it says nothing, and
+    - The same happens to two publishes of different exports: both change this table. The second one then finds the rows of an account that
+      both exports have.
+    - A row that is prepared while another run's transaction commits stays next to that run's row, without a version. It has no meaning, and
       the next publish of the period deletes it.
-    - Rows of one period lie on the days that the row says, so the days of that version and of the new one are all that is deleted from.
+    - The row names all days that have rows of its period. So rows are deleted only from the days of the old version and of the new one.
 """
 
 from typing import Final
@@ -34,7 +34,7 @@ NEW_OF_PERIODS: Final = (
 )
 """A condition on rows `n` that are to be published: they belong to the periods that were read."""
 REPLACED_PERIOD: Final = f"IF({KEPT_OF_PERIODS}, NULL, t.x_BillingPeriod)"
-"""Of rows `t` of the published table: the period, if it is replaced."""
+"""For rows `t` of the published table: the period, if it is replaced."""
 PERIODS_SUPERSEDED: Final = f"""EXISTS (
   SELECT 1
   FROM UNNEST(@exports) AS r
@@ -46,14 +46,14 @@ IS_NEWER: Final = f"""NOT EXISTS (
   FROM UNNEST(@exports) AS r
   LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period AND e.version > 0
   WHERE IFNULL(e.exported_at < r.exported_at, TRUE))"""
-"""True if of every period this version or a newer one is published."""
+"""True if this version or a newer one is published of every period."""
 DOUBLED: Final = "doubled"
 """Accounts that another source has rows of; NULL: none."""
 
 
 def doubled(table: str, of_the_run: str, query: str) -> str:
     """An expression for `DOUBLED`: rows that stay in `table` and are of an account and a period that `query` has rows of, too. Both exports
-    would count the account's cost twice. It is asked in the transaction, for two runs may publish at once.
+    would count the account's cost twice. It is evaluated in the transaction, because two runs may publish at once.
     """
     return f"""(
   SELECT STRING_AGG(a.name, ', ' ORDER BY a.name LIMIT 5)

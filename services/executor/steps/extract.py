@@ -1,8 +1,8 @@
 """The extract steps (`gcp.bigquery_extract`, `aws.s3_export`, `azure.blob_export`): read a tenant's own billing data, with the tenant's own
 credentials, into a staging table.
 
-Source -> Parquet on disk -> a load job, of a large export several (`reading.loads`); or BigQuery does it all (`reading.handover`). Only the
-source knows which cloud it is, see `sources.source`.
+Source -> Parquet on disk -> a load job, or several for a large export (`reading.loads`). Or BigQuery does it all (`reading.handover`). Only
+the source knows which cloud it is, see `sources.source`.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class Extract:
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         request = await self._request(context)
         staging, tenant_id = context.tools.staging, context.run.tenant_id
-        # Those of later steps at once, so that they need not wait for theirs.
+        # The staging tables of later steps are begun, too, so that these steps need not wait for them.
         begin_tables = partial(staging.begin_all, tenant_id, (table, *context.staged_later))
         from_worker = asyncio.get_running_loop().call_soon_threadsafe
         may_be_unchanged = request.changed is not None or request.exports is not None  # as most such runs find
@@ -75,7 +75,7 @@ class Extract:
         if not may_be_unchanged:
             begin_tables()
         try:
-            # A run that is cancelled drops the table at once, and its worker may have made it again by the time that it notices.
+            # A cancelled run drops the table at once, but its worker may create the table again before it notices the cancellation.
             drop_again = partial(staging.drop_later, tenant_id, [table], once_more=True)
             found = await at_source(context, self.source_type, read, when_ended_early=drop_again)
             if isinstance(found, Unchanged):

@@ -1,8 +1,8 @@
 """`dq.invoices`: compares what was published of invoice months with the amounts that the tenant has entered of the documents.
 
-It runs after the publish, as it is about whole months, most of which other runs have published. Of the months that the run's days may be
-invoiced in, those with an entered amount are added up; where the tenant has entered none, nothing is read. The run does not depend on it: a
-difference is a warning, and if nothing can be compared the step completes, and its metadata says why.
+It runs after the publish, because it is about whole months, and other runs have published most of a month. Costs are added up for the
+months that the run's days may be invoiced in, if the tenant has entered an amount for them. Without such an amount nothing is read. The run
+does not depend on it: a difference is a warning. If nothing can be compared, the step completes, and its metadata says why.
 """
 
 import uuid

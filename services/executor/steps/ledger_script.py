@@ -1,8 +1,8 @@
 """Composes what a publishing transaction writes into the ledger of days: by how much each day has moved, what it holds now, and how far the
 source has been read. Part of `publish_script`, which explains why the transaction as a whole is safe.
 
-A publish of a source's own table (billing_cost_daily) says what was read of each day. One of a table that is derived from it
-(focus_cost_daily) only says that it is up to date again. One of exported files says what was read of each billing period, see
+A publish of a source's own table (billing_cost_daily) records what was read of each day. A publish of a derived table (focus_cost_daily)
+only records that this table is up to date again. A publish of exported files records what was read of each billing period, see
 `exports_script`.
 """
 

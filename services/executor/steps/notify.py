@@ -25,7 +25,7 @@ RUN_WORDS = (
 )
 """Names that a message may use besides the template's parameters."""
 COST_CHANGES = "cost_changes"
-"""And this one: by how much published days have moved, see `changes_above`."""
+"""One more such name: by how much the cost of published days has changed, see `changes_above`."""
 LIMITS, LARGEST = "changes_above", 1e15
 MOVES_NAMED = 20
 ERROR_LENGTH = 1000

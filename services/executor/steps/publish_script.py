@@ -10,16 +10,16 @@
 Why it is safe
     - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in
       step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is seen to have ended,
-      it publishes nothing more. If the transaction changes the run's own row, the same holds of the UPDATE by which the run is ended.
+      it publishes nothing more. If the transaction changes the run's own row, the same is true of the UPDATE that ends the run.
     - The fence row is updated last, so BigQuery holds the fences' table only until the commit. Only publishes and ends of runs change that
       table. So a publish can be cancelled by another publish, of which one always commits, or by the end of a run.
-    - A replay replaces the rows by the same rows. One that finds the run completed by its own claim publishes nothing, and says that it
-      has been published. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts from what the other has
-      committed, and ends if that was read later.
+    - A replay replaces the rows by the same rows. If it finds the run completed by its own claim, it publishes nothing, and says that the
+      run has published. If two runs of one day publish concurrently, both delete rows, so BigQuery cancels one. Its retry starts from what
+      the other has committed, and ends if that reading is newer.
     - Of exported files, whose billing periods are replaced as a whole, there is a second fence, see `exports_script`.
     - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.
 
-Each statement of a script takes BigQuery about a second, so all that must be read before is read by one, into `measured`.
+Each statement of a script takes BigQuery about a second. So one statement reads everything that must be known before, into `measured`.
 """
 
 from collections.abc import Sequence

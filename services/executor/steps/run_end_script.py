@@ -1,14 +1,14 @@
 """Composes what a publish does about the end of its run. Part of `publish_script`, which explains why the transaction as a whole is safe.
 
 A publish that is the last thing a run has to do also records the run's end, so that the run is seen COMPLETED the moment its rows are.
-Its transaction then changes the run's own row last, in place of the fence row: what ends the run otherwise (`end_run`) changes that row,
-too, so exactly one of the two ends it.
+Its transaction then changes the run's own row last, in place of the fence row. Any other end of the run (`end_run`) changes the same row,
+so exactly one of the two ends the run.
 
 BigQuery cancels the transaction if any other statement changes x_meta_pipeline_runs between its BEGIN and its end, whichever row it changes
-("Multi-statement transactions"): the claim of another run, the end of one, what one has cost. Within a process these keep out of each
-other's way, as far as they can wait (`RunEnds.quiet`); what comes from elsewhere cannot. So a transaction that was cancelled is sent again
-in the other form, `AFTER`: the transaction changes the fence row, which no other run changes, and the run's row is changed by a statement
-of its own behind the COMMIT, which waits for others and is never cancelled.
+("Multi-statement transactions"): the claim of another run, the end of one, what one has cost. Within a process, statements that can wait do
+so (`RunEnds.quiet`); other processes' statements cannot be held back. So a transaction that was cancelled is sent again in the form
+`AFTER`. This transaction changes the fence row, which no other run changes. A separate statement after the COMMIT changes the run's row: it
+waits for other statements and is never cancelled.
 """
 
 from enum import Enum, auto
@@ -66,7 +66,7 @@ WHERE r.{_THIS_RUN.replace(" AND ", " AND r.")}
 """
 
     def guard(self, allowed: str) -> str:
-        """The last change of the transaction: one of no row means that nothing must be published. `allowed` is a condition."""
+        """The last change of the transaction. If it changes no row, nothing must be published. `allowed` is a condition."""
         if self is EndOfRun.WITHIN:
             return f"{_COMPLETE}\n  AND {allowed};\n"
         # A script that is sent again finds the run ended by itself, and must not publish then.

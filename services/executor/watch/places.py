@@ -1,8 +1,9 @@
-"""Where a watcher is in a run's stream: the ids of events, by which a watch goes on after a cut, here or at another executor.
+"""A watcher's position in a run's stream: the ids of events. By its last id, a watch that was interrupted continues, here or at another
+executor.
 
-An id says how many lines the watcher has, and which: their digest does not depend on their order. A watch goes on behind these lines only
-where the run's first lines are the same ones, wherever they are read from. Where they are not, because a line was lost with its executor,
-all is sent again: a line may come twice then, but none is left out.
+An id says how many lines the watcher has, and which lines: by a digest that does not depend on their order. A watch continues after these
+lines only if the run's first lines are the same, wherever they are read from. If they differ, because a line was lost with its executor,
+everything is sent again: a line may come twice then, but none is left out.
 """
 
 import re

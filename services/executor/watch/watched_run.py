@@ -82,5 +82,5 @@ class WatchedRun:
 
 
 def _connected(run: Status) -> Sequence[Placed]:
-    """For who goes on with a watch: an answer at once. Not where the run has ended, because there may be nothing more to send."""
+    """An answer at once, for a watcher that continues a watch. None if the run has ended, because there may be nothing more to send."""
     return [(None, Heartbeat())] if run.status == RunStatus.RUNNING else []

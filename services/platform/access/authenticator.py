@@ -1,4 +1,6 @@
-"""Authenticates API keys and session tokens by calling auth. Of keys only hashes are sent; a token, which lasts minutes, as it is."""
+"""Authenticates API keys and session tokens by calling auth. Of a key only its hash is sent. A session token is sent as it is: it lasts
+only minutes.
+"""
 
 import asyncio
 import math
@@ -22,9 +24,9 @@ from services.platform.timestamps import to_datetime
 MAX_KEYS = 1_000
 MAX_CONCURRENT_CALLS = 4
 STRANGERS_SECONDS = 0.1
-"""From one call for strangers to the next."""
+"""Seconds between two calls for strangers."""
 MAX_STRANGE_TOKENS = 10
-"""Calls for session tokens that were never good here, in the same time. Each token is a call, as only auth can read it."""
+"""The most calls in this time for session tokens that were never good here. Each token takes a call, because only auth can read it."""
 MAX_CONCURRENT_STRANGE_BATCHES = 20
 """For two seconds, as auth takes for a token of a key that it has to read from its tables."""
 
@@ -34,9 +36,9 @@ _log = structlog.get_logger()
 class RemoteAuthenticator:
     """`access.WatchedAuthenticator` over a channel to auth.
 
-    Look-ups share calls, in two queues: a key that was good before never waits for strangers, of which ten calls a second are sent at
-    most, however fast the guesses come. A new key waits a tenth of a second at most if others are new, too. For session tokens that are new
-    here a hundred calls a second are sent at most.
+    Look-ups share calls, in two queues, so that a key that was good before never waits for strangers. At most ten calls a second are sent
+    for strangers, however many keys are guessed. If several keys are new, each waits at most a tenth of a second. For session tokens that
+    are new here, at most a hundred calls a second are sent.
     """
 
     def __init__(self, channel: grpc.aio.Channel, *, known: int = 10_000) -> None:
@@ -84,7 +86,7 @@ class RemoteAuthenticator:
         return await asyncio.gather(*map(self._session_or_error, tokens))
 
     async def _wait_for_strange_tokens(self) -> None:
-        """Each batch has a time of its own, also if several wait."""
+        """Each batch gets a start time of its own, even if several batches wait."""
         now = asyncio.get_running_loop().time()
         begins = max(now, self._next_for_strange_tokens)
         self._next_for_strange_tokens = begins + STRANGERS_SECONDS

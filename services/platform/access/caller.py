@@ -47,7 +47,7 @@ def current_caller() -> Caller:
 
 
 def known_caller() -> Caller | None:
-    """Whose credential it is, also if the call is then refused; None while that is not known."""
+    """The holder of the call's credential, even if the call is then refused; None while it is not known."""
     return _current.get(None)
 
 

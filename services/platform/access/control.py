@@ -29,8 +29,8 @@ from services.platform.settings import ServiceSettings
 
 
 class AccessControl:
-    """The interceptor that authenticates the caller, counts its calls, and then authorizes this one: a caller that is refused for what it
-    asks for is counted, too, and one that cannot be authenticated costs no look-up.
+    """The interceptor that authenticates the caller, counts the call, and then authorizes it. So a call that is not authorized is counted,
+    too.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class AccessControl:
                     _authorize(call, rule, holder)
                     claimed = claimed_user_id(call.metadata)
                 except ConvergenceError:
-                    # Whose credential it is, the audit log says of a refused call, too.
+                    # The audit log names the holder of the credential, for a refused call, too.
                     set_caller(_tenant_caller(holder, session))
                     raise
                 return _tenant_caller(holder, session, claimed)

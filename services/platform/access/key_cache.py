@@ -13,8 +13,8 @@ from services.platform.errors import Unauthenticated, Unavailable
 from services.platform.settings import ServiceSettings
 
 MAX_WAITING = 200
-"""Look-ups of keys that were never good here, of one client, that wait for auth at once. Auth answers in milliseconds, so this is reached
-only while it does not.
+"""The most look-ups of one client that wait for auth at once, for keys that were never good here. Auth usually answers in milliseconds, so
+this is reached only while it does not.
 """
 
 
@@ -22,10 +22,10 @@ class KeyCache:
     """Caches the holder of a key for `key_cache_seconds`, at most 5 seconds and not beyond the key's expiry. Unknown keys are cached as
     long in a cache of their own, so that guessed keys cannot evict valid ones.
 
-    A key in use is looked up again in the background once half of that time is over, so that its callers do not wait for auth; if that
-    fails, the answer before is used until its own end. A key that is refused then is refused from that moment on.
+    A key in use is looked up again in the background once half of that time is over, so that its callers do not wait for auth; if the
+    look-up fails, the earlier answer is used until its own end. If auth then refuses the key, it is refused from that moment on.
 
-    A refused key costs no look-up while it is cached, nor a mistyped one ever; and no good key ever waits because of refused ones.
+    A refused key costs no look-up while it is cached, and a mistyped key never costs one. No good key ever waits because of refused ones.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class KeyCache:
         self._waiting = Counter[str]()
 
     async def holder(self, key: str, client_of: Callable[[], str]) -> KeyHolder:
-        """The holder of `key`. `client_of` finds out who has sent it, which takes longer than all else for a key that is known. Raises
+        """The holder of `key`. `client_of` finds out who has sent it. It is slow, and is not called for a key that is known. Raises
         Unauthenticated; Unavailable while auth does not answer.
         """
         hashed = hash_key(key)
@@ -63,7 +63,7 @@ class KeyCache:
         self._holders.invalidate_if(lambda holder: tenant_id in {"", holder.tenant_id})
 
     async def _ask_for(self, client: str, hashed: str) -> KeyHolder:
-        """Counted until it is answered, also if the client has left before."""
+        """Counted until it is answered, even if the client has disconnected."""
         self._waiting[client] += 1
         try:
             return await self._ask(hashed)

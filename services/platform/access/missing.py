@@ -1,4 +1,4 @@
-"""What a caller hears that sends no credential at all. The same from a service and from the gateway, which refuses such calls before it
+"""The error of a call without any credential. The services and the gateway give the same one; the gateway refuses such calls before it
 reads their bodies.
 """
 

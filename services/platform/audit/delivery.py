@@ -1,4 +1,4 @@
-"""Sends what was recorded to where it is stored, in the background."""
+"""Sends recorded entries to the service that stores them, in the background."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Append(Protocol):
     """Where entries are stored."""
 
     async def __call__(self, entries: Sequence[AuditEntry], *, urgent: bool) -> None:
-        """Stores entries, each once by its id, however often it is sent. `urgent`: at once, instead of with those of the next seconds.
-        Raises ConvergenceError if it is not certain that all are stored.
+        """Stores entries, each once by its id, however often it is sent. `urgent`: at once, not together with the entries of the next
+        seconds. Raises ConvergenceError if it is not certain that all are stored.
         """
         ...
 

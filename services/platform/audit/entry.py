@@ -9,9 +9,9 @@ from convergence.auth.v1 import audit_entry_pb2
 from services.platform.timestamps import to_datetime, to_timestamp
 
 PLATFORM = "-"
-"""The chain of what concerns no single tenant. It is no valid tenant id."""
+"""The chain of entries that concern no single tenant. It is not a valid tenant id."""
 SEVERAL = "*"
-"""In place of an action: several."""
+"""Takes the place of an action if there were several."""
 
 
 class ActorKind(StrEnum):

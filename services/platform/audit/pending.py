@@ -19,11 +19,11 @@ class Bounds:
     entries: int = 5_000
     """Entries that wait to be stored. Further calls are counted instead."""
     entries_of_a_chain: int = 1_000
-    """Of these, of one chain: a tenant cannot take all the room."""
+    """The most of these entries of one chain: a tenant cannot take all the room."""
     counts: int = 5_000
     """Counts, of all callers and minutes. Further calls are dropped."""
     counts_of_a_chain: int = 50
-    """In a minute, of one chain and kind of caller. Further calls are counted together, by outcome alone."""
+    """The most counts of one chain and kind of caller in a minute. Further calls are counted together, only by outcome."""
 
 
 class PendingEntries:
@@ -40,7 +40,7 @@ class PendingEntries:
         return len(self._ready) + len(self._counts)
 
     def add(self, entry: AuditEntry) -> bool:
-        """Keeps an entry of one call; counts it if there is no room. False: not even that, it is dropped."""
+        """Keeps an entry of one call; if there is no room, only counts it. False: there is no room for a count either: it is dropped."""
         if len(self._ready) >= self._bounds.entries or self._of_a_chain[entry.chain] >= self._bounds.entries_of_a_chain:
             return self.count(replace(entry, resource=""))
         self._make_ready(entry)

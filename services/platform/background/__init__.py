@@ -11,8 +11,8 @@ _log = structlog.get_logger()
 
 
 def note_end(task: asyncio.Task[Any]) -> None:
-    """A done callback for a task that callers wait for with `asyncio.shield`. If none is left, asyncio would log its error as a bug; a
-    refusal or an outage is none, and a caller that asks again gets it again.
+    """A done callback for a task that callers wait for with `asyncio.shield`. If no caller is left, asyncio would log the task's error as a
+    bug. A refusal or an outage is no bug, and a caller that asks again gets the error again.
     """
     if task.cancelled() or (error := task.exception()) is None:
         return

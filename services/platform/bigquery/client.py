@@ -1,7 +1,7 @@
 """The only caller of BigQuery's client.
 
 A statement is a named block with typed parameters. It is retried with jitter while its error is transient and its deadline has not passed.
-So every mutating block must be safe to replay, and its comment says why it is. Every submission is counted.
+So every mutating block must be safe to replay, and its comment says why. Every submission is counted.
 """
 
 import asyncio
@@ -114,9 +114,9 @@ class BigQuery:
         account: JobAccount | None = None,
         once: bool = False,
     ) -> QueryResult:
-        """As `query`, for long statements: runs as a job with an id chosen here, see `run_job`. `account`: whose job it is. If it would be
-        billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
-        TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
+        """As `query`, for long statements: runs as a job with an id chosen here, see `run_job`. `account`: the account on which the job
+        runs. If the job would be billed more than the account allows, BigQuery refuses it, free of charge, with an error that
+        `bytes_required` recognises. `once`: raises TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
         began, config, sent = time.monotonic(), query_config(block, params, dataset, self._labels), set[str]()
         if account is not None:
@@ -262,8 +262,8 @@ class BigQuery:
         passed.
 
         `written`: the table that each statement changes, one entry a statement; the call waits for their rate limit, in turn (`DmlTurns`).
-        `part`: of a job, for its span. Raises Unavailable at the deadline; ResourceExhausted before anything was sent, if the tenant's own
-        statements are in its way; any other error unchanged.
+        `part`: of a job, for its span. Raises Unavailable at the deadline; ResourceExhausted, before anything was sent, if the tenant's own
+        statements use up its share; any other error unchanged.
         """
         with asked(f"{what} {part}".rstrip()) as span:
             return await self._call(what, send, self.statement_deadline_seconds if seconds is None else seconds, written, span)

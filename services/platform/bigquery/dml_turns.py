@@ -1,8 +1,8 @@
-"""The order in which statements begin that wait for the DML rate limit of a table (`dml_rate_limiter`).
+"""The order in which statements begin if they wait for the DML rate limit of a table (`dml_rate_limiter`).
 
-The suite's own work goes first, and tenants take turns. A fifth of a table's budget is only for the suite, and no single tenant gets more
-than three fifths: so neither a lease nor the first write of a tenant waits because another tenant writes much. While tenants wait, the
-suite leaves them a fifth.
+The suite's own work goes first, and tenants take turns. A fifth of a table's budget is only for the suite, and a single tenant gets at most
+three fifths. So if one tenant writes much, no lease and no other tenant's first write has to wait. While tenants wait, the suite leaves
+them a fifth.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ KEPT: Final = 5
 MAX_WAITING: Final = 20
 """Statements on one table that may wait for one tenant."""
 BUSY: Final = 0.5
-"""A table of which more than this part of the budget is used is busy."""
+"""A table is busy if more than this part of its budget is used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Waiting:
-    """A job that waits. `tables`: one entry a statement. `deadline`: monotonic seconds. `is_look`: it sends nothing, but what it waits for
-    may send soon after.
+    """A job that waits. `tables`: one entry a statement. `deadline`: monotonic seconds. `is_look`: it sends nothing itself, but the work
+    that it waits for may send soon after.
     """
 
     tenant_id: str
@@ -43,7 +43,7 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """Who may begin, who cannot begin before its deadline, and the seconds after which to ask again."""
+    """The jobs that may begin, the jobs that cannot begin before their deadline, and the seconds after which to ask again."""
 
     begin: list[Waiting]
     late: list[Waiting]
@@ -53,8 +53,8 @@ class Decision:
 class DmlLine:
     """Decides who begins. Pure; `now` is monotonic seconds.
 
-    A job that waits for what all share keeps later ones from its tables, so that small ones do not pass a large one for ever. A job that
-    waits because its tenant has used its own share keeps back only that tenant's.
+    A job that waits for the shared budget keeps later jobs from its tables, so that small jobs do not pass a large one for ever. A job that
+    waits because its tenant has used its own share keeps back only that tenant's jobs.
     """
 
     def __init__(self, *, statements: int) -> None:
@@ -162,7 +162,7 @@ class DmlLine:
             yield from (one for one in turn if one is not None)
 
     def _wait(self, one: Waiting, now: float, *, is_wanted: bool) -> tuple[float, bool]:
-        """Seconds, and whether they pass because of what this tenant, or the suite, has sent itself."""
+        """The seconds to wait, and whether the job waits because of its own tenant's (or the suite's own) statements."""
         if one.tenant_id == ALL:
             shared, own = self._all.wait(one.tables, now), self._suite.wait(one.tables, now) if is_wanted else 0.0
         else:
@@ -205,14 +205,14 @@ class DmlTurns:
         """As of `DmlLine`."""
         self._line = DmlLine(statements=statements)
         self._answers = dict[Waiting, asyncio.Future[float | None]]()
-        """Of those in the line: at what time it began, None if it is late."""
+        """For each job in the line: the time at which it began; None if it is late."""
         self._timer: asyncio.Handle | None = None
 
     async def take(self, what: str, tables: Sequence[str], deadline: float, *, is_look: bool = False, is_first: bool = True) -> None:
         """Waits until a job of the current task's tenant may begin; the budget counts it unless `is_look`. May be cancelled at any time.
 
-        Raises as soon as it is clear that this is not before `deadline` (monotonic seconds): ResourceExhausted if that is because of the
-        tenant's own statements, and this is the job's first attempt (`is_first`), else Unavailable.
+        Raises as soon as it is clear that the job cannot begin before `deadline` (monotonic seconds): ResourceExhausted if the tenant's own
+        statements are the cause and this is the job's first attempt (`is_first`), else Unavailable.
         """
         if not tables:
             return
@@ -254,7 +254,7 @@ class DmlTurns:
 
     def _too_late(self, what: str, one: Waiting, now: float, *, is_first: bool) -> ConvergenceError:
         is_own = one.tenant_id != ALL and (self._line.of_its_tenant(one) > 0 or self._line.has_used_its_share(one, now))
-        if not is_own or not is_first:  # an earlier attempt may have had its effect, which a 429 would deny
+        if not is_own or not is_first:  # an earlier attempt may have had its effect, and a 429 would say that it had none
             return unavailable(what, None)
         self._line.join(one)
         wait = self._line.at_best(one, now)
@@ -281,7 +281,7 @@ class DmlTurns:
             else:
                 answer.set_result(now if one in decision.begin else None)
         if self._line and (decision.begin or decision.late):
-            # Those that begin run first: who looked sends now, if it sends at once.
+            # The jobs that begin run first: a job that only looked can send now.
             self._timer = loop.call_soon(self._decide)
         elif self._line:
             self._timer = loop.call_later(decision.again, self._decide)

@@ -27,15 +27,17 @@ CHUNK_BYTES = 8 * 2**20
 BigQuery requires a multiple of 256 KiB ("Resumable uploads").
 """
 PAGE_ROWS = 10_000
-"""Of a result, in one answer. BigQuery sends fewer if they are large."""
+"""Rows of a result in one answer. BigQuery sends fewer if they are large."""
 POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
-"""Of a load or copy job: the wait until the next poll, as a part of the time that it has taken so far."""
+"""For a load or copy job: the wait until the next poll, as a part of the time that the job has taken so far."""
 LOST_SECONDS = 10.0
-"""A job that was seen, and then is not found for so long, is forgotten: a local BigQuery that is killed loses its newest jobs."""
+"""A job is forgotten if it was seen once and then is not found for this long: a local BigQuery that is killed loses its newest jobs."""
 
 
 class JobAccount(Protocol):
-    """On whose account a job runs: its labels, what it may be billed, and where its cost is counted. Called from several threads."""
+    """The account on which a job runs: the job's labels, the most that it may be billed, and where its cost is counted. Called from several
+    threads.
+    """
 
     @property
     def labels(self) -> Mapping[str, str]:

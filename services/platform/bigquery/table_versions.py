@@ -1,8 +1,9 @@
-"""Whether tables have changed, by their metadata: reading it costs nothing and spares a statement that would find what it found before.
+"""Whether tables have changed, by their metadata. Reading the metadata costs nothing. If it is unchanged, a statement would find the same
+as before and need not be sent.
 
-A table's `lastModifiedTime` moves with every committed DML statement and load job ("tables" in BigQuery's REST reference). Rows that are
-streamed move it later, when they leave the streaming buffer. So a reader may learn late of such rows, but not of a row that was changed or
-deleted: rows in the buffer can be neither.
+Every committed DML statement and load job changes a table's `lastModifiedTime` ("tables" in BigQuery's REST reference). Streamed rows
+change it later, when they leave the streaming buffer. So a reader may learn late of new streamed rows. It never learns late of a changed or
+deleted row, because rows in the buffer can be neither changed nor deleted.
 """
 
 import asyncio
@@ -19,9 +20,9 @@ from services.platform.errors import ConvergenceError
 from services.platform.group_commit import GroupCommit
 
 READ_SECONDS = 2.0
-"""Deadline of one reading: the statement that it may spare takes about as long."""
+"""Deadline of one reading. The statement that a reading may make unnecessary takes about as long."""
 MIN_INTERVAL_SECONDS = 0.25
-"""Google asks for no high rates of this call, and all replicas of a service share a quota of 100 a second."""
+"""Google asks for low rates of this call, and all replicas of a service share a quota of 100 a second."""
 
 type Version = tuple[str, ...]
 """Equal versions: nothing was committed to the tables between the two readings."""
@@ -38,8 +39,8 @@ class TableVersions:
         self._readings: GroupCommit[None, Version | None] = GroupCommit(self._read, batch_window_seconds=min_interval_seconds)
 
     async def current(self) -> Version | None:
-        """The version, by a reading that begins after this call; concurrent callers share it. None if it cannot be read: then only a
-        statement shows what is in the tables.
+        """The version, by a reading that begins after this call; concurrent callers share the reading. None if the version cannot be read:
+        then only a statement shows what is in the tables.
         """
         return await self._readings.submit(None)
 
@@ -59,5 +60,5 @@ class TableVersions:
             return self._bq.client.get_table(name, timeout=timeout, retry=NO_RETRY)
 
         found = await self._bq.call("get_table", send, seconds=READ_SECONDS)
-        # A table that was dropped and made again is another one.
+        # A table that was dropped and recreated is another table.
         return f"{found.created} {found.modified}"

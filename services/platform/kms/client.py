@@ -83,7 +83,8 @@ class Kms:
 
     async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
         """Decrypts what was encrypted with the same `name`. `key_version`: the full name of the version that encrypted it, if it is known;
-        it says which of our keys is asked. A key that is not ours never is: who may write the table must not choose the key.
+        it decides which of our keys is used. A key that is not ours is never used: an account that may write the table must not choose the
+        key.
 
         Raises Internal (SEAL_BROKEN) if KMS says that this ciphertext, which arrived whole, does not open with this name; Internal
         (KMS_KEY_UNUSABLE) as `encrypt`, and KeyVersionUnusable for a version that is disabled, destroyed or another key's; Unavailable.
@@ -108,7 +109,7 @@ class Kms:
         return plaintext
 
     def key_of(self, version: str | None) -> str:
-        """The one of our keys that a version (full name) belongs to; the first for one that belongs to none, or is not known."""
+        """Our key to which a version (full name) belongs; our first key if it belongs to none, or is None."""
         return next((key for key in self.keys if version_number(version, key) is not None), self.keys[0])
 
     async def __aenter__(self) -> Self:

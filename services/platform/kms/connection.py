@@ -52,8 +52,8 @@ class KmsConnection:
             self.client = kms_v1.KeyManagementServiceAsyncClient()
 
     async def call(self, method: Any, request: Any, *, is_whole: Callable[[Any], bool] = lambda _: True) -> Any:
-        """The answer to one of the client's methods. `is_whole`: whether its checksums and names are right; another one was damaged on its
-        way, and is asked for again.
+        """The answer to one of the client's methods. `is_whole`: True if the answer's checksums and names are right. Otherwise the answer
+        was damaged on its way, and the call is repeated.
 
         Raises Unavailable (KMS_UNAVAILABLE) if there is none in time, Internal (KMS_KEY_UNUSABLE; KeyVersionUnusable for a version's
         state) for an error that lasts, and InvalidArgument of the client unless there is a remedy for it.
@@ -91,8 +91,8 @@ class KmsConnection:
         raise AssertionError("backoff never ends")
 
     def refused(self, error: google.GoogleAPICallError, remedy: str = "", *, key: str = "", is_version: bool = False) -> Internal:
-        """The error for a caller whom only the operator can help; logs it. `remedy`: empty: that of the kind of error. `key`: its name, if
-        it may be another than the connection's. `is_version`: it concerns one version alone, as a FailedPrecondition does.
+        """The error for a caller whom only the operator can help; logs it. `remedy`: empty: the remedy for this kind of error. `key`: the
+        key's name, if it may not be the connection's. `is_version`: the error concerns only one version, as a FailedPrecondition does.
         """
         self.log_refusal(error, remedy or self._remedies.get(type(error), _ANY_OTHER), key=key)
         kind = KeyVersionUnusable if is_version or isinstance(error, google.FailedPrecondition) else Internal

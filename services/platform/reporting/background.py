@@ -84,7 +84,7 @@ class BackgroundRows:
             ending = "written"
             try:
                 await self._rows.append(self._dataset, [*batch.values()])
-            except BadRequest as error:  # only of the bad rows: those beside them are written
+            except BadRequest as error:  # only the bad rows are refused: the others are written
                 ending = "dropped"
                 _log.error("report_refused", table=self._table, error=error.message)
             for identity, row in batch.items():

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 EVERY: Final = timedelta(minutes=5)
-"""At most one event of a table in so long."""
+"""The least time between two events of one table."""
 
 
 class BudgetWatch:
-    """Of each table the busiest ten seconds since its last event."""
+    """Keeps the busiest ten seconds of each table since its last event."""
 
     def __init__(self) -> None:
         self._waiting = dict[str, float]()

@@ -19,7 +19,7 @@ from services.platform.reporting.budgets import BudgetWatch
 TABLE: Final = "platform_events"
 SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 LOOK_SECONDS = 10.0
-"""How often the budgets of tables are looked at, which costs nothing."""
+"""The interval at which the budgets of tables are read, which costs nothing."""
 
 
 class EventKind(StrEnum):
@@ -100,8 +100,8 @@ class PlatformEvents:
 
 
 def event_id(kind: EventKind, name: str, service: str, now: datetime) -> str:
-    """The row's id. What happens once has one; what repeats, one a minute and service: so a job that is called all the time is a row or a
-    few a minute.
+    """The row's id. An event that happens once has one id; an event that repeats has one for each minute and service. So a job that is
+    called all the time makes only a few rows a minute.
     """
     if kind in (EventKind.JOB_SUCCEEDED, EventKind.DML_BUDGET):
         return f"{kind}/{service}/{name}/{now - timedelta(seconds=now.second, microseconds=now.microsecond):%Y-%m-%dT%H:%MZ}"

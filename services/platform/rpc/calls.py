@@ -70,9 +70,10 @@ type Interceptor = Callable[[Rpc, Step], Step]
 class InterceptedHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped upstream
     """All handlers of a server, each with `interceptors` around it, outermost first. gRPC's own health and reflection services have none.
 
-    Generated code adds servicers to it as to a server, of which it is the only handler. The server has no interceptors of gRPC's own kind,
-    each of which costs every call coroutines. Nor has it methods that are registered: grpc.aio awaits the next call of each of them, and
-    every call would add and remove a callback for all methods. With thirty, both are some 25 us of CPU a call, a twentieth.
+    Generated code adds servicers to it as to a server; the server has this handler only. The server does not use gRPC's own interceptors,
+    because each would cost every call some coroutines. It does not use registered methods either: grpc.aio awaits the next call of each
+    registered method, so every call would add and remove a callback for all methods. With thirty methods, both cost some 25 us of CPU a
+    call, a twentieth.
     """
 
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:

@@ -13,12 +13,12 @@ import grpc
 WAIT_SECONDS: Final = 3.0
 """How long calls wait in one outage. Those that come later fail at once: a peer that is away for long must not hold up its callers."""
 FORGOTTEN_SECONDS: Final = 10.0
-"""When no call has noticed an outage for so long, the next one that finds no connection begins another outage."""
+"""If no call has noticed an outage for this long, the next call that finds no connection begins a new outage."""
 
 
 @dataclass(slots=True)
 class Outage:
-    """Of one peer. Pure: times are monotonic seconds, passed in."""
+    """An outage of one peer. Pure: times are monotonic seconds, passed in."""
 
     began: float | None = None
     noticed: float = 0.0
@@ -36,14 +36,16 @@ class Outage:
 
 
 class Reach:
-    """Of the peer at the other end of `channel`. `on_lost` is called when waiting was in vain."""
+    """Waits until the peer at the other end of `channel` can be reached. `on_lost` is called if it cannot be reached in time."""
 
     def __init__(self, channel: grpc.aio.Channel, on_lost: Callable[[], None]) -> None:
         self._channel, self._on_lost = channel, on_lost
         self._outage = Outage()
 
     async def wait(self, most: float) -> None:
-        """Returns once there is a connection, or when there is none after `most` seconds, or less: then the call will say why."""
+        """Returns once there is a connection, or after at most `most` seconds: if there is no connection then, the call itself will say
+        why.
+        """
         if self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
             self._outage.end()
             return

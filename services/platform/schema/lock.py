@@ -17,9 +17,9 @@ from services.platform.errors import Unavailable
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 LEASE_SECONDS = 180
-"""Of a holder. Three times as long as any statement of a bootstrap may take."""
+"""The lease of a holder. Three times as long as any statement of a bootstrap may take."""
 WAIT_SECONDS = 400.0
-"""For which a bootstrap waits for another: two leases, within the ten minutes that the chart's job has."""
+"""How long a bootstrap waits for another: two leases, within the ten minutes that the chart's job has."""
 LOOK_SECONDS = 2.0
 ROW_LOOKS, ROW_SECONDS = 20, 0.5
 
@@ -90,7 +90,7 @@ class SchemaLock:
             result = await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())
             if result.rows:
                 break
-            # The emulator shows a table that another bootstrap makes at this moment before its row.
+            # While another bootstrap creates the table, the emulator shows the table before its row.
             await asyncio.sleep(ROW_SECONDS)
         row = result.only_row
         return State(version=row["version"], holder=row["locked_by"])

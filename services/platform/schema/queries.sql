@@ -1,5 +1,5 @@
--- The lock and the version of the control dataset. Its times are BigQuery's own: bootstraps run on several machines. `schema_state` has one row,
--- or several that are the same, if two bootstraps have made the table at the same moment: every UPDATE changes all of them alike.
+-- The lock and the version of the control dataset. All times are BigQuery's own, because bootstraps run on several machines. `schema_state`
+-- has one row, or several equal rows, if two bootstraps created the table at the same moment. Every UPDATE changes all rows alike.
 
 -- name: read_state
 -- Reads only.
@@ -15,7 +15,8 @@ WHERE locked_by IS NULL OR locked_by = @holder OR lease_expires_at <= CURRENT_TI
 SELECT s.version, s.locked_by, s.lease_expires_at FROM schema_state AS s LIMIT 1
 
 -- name: record_migration
--- Compare-and-set: only the holder counts, and only one up. A replay finds the version reached, and changes nothing.
+-- Compare-and-set: only the lock's holder may write, and the version rises by one at a time. A replay finds that the version is reached,
+-- and changes nothing.
 -- param: holder STRING
 -- param: version INT64
 -- param: migration STRING

@@ -23,7 +23,7 @@ class Found:
     columns: frozenset[str] = frozenset()
     """In lower case: BigQuery's column names are case-insensitive."""
     text_hash: str | None = None
-    """Of a view: `View.text_hash` of the DDL that made it; None: that of an older release."""
+    """For a view: `View.text_hash` of the DDL that made it; None if an older release made it."""
     expiration_ms: int | None = None
     """Age at which BigQuery deletes its partitions; None: never."""
 
@@ -38,7 +38,9 @@ class Change:
     version: int | None = None
     """The dataset's version after it; None: it does not change it."""
     expires: tuple[str, int] | None = None
-    """Of a change of an expiration: the table, and the new age in days. It is made by a call that needs no job; the block says the same."""
+    """For a change of an expiration: the table, and the new age in days. The change is made by a call that needs no job; the block has the
+    same meaning.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +62,7 @@ class Release:
 
     @property
     def version(self) -> int:
-        """Of a dataset that is up to date."""
+        """The version of a dataset that is up to date."""
         return len(self.migrations)
 
     def changes(self, found: Mapping[str, Found], *, version: int, dataset: str) -> list[Change]:

@@ -1,4 +1,4 @@
-"""A limited number of places, shared fairly by tenants: for work of which each tenant may have any amount."""
+"""A limited number of places, shared fairly by tenants: for work that each tenant may have in any amount."""
 
 import asyncio
 from collections import Counter, deque
@@ -15,14 +15,14 @@ SHARE: Final = 4
 class WaitingLine[Ticket]:
     """Decides who gets the next free place. Pure; tickets are compared by `==`.
 
-    Tenants take turns: after a grant, a tenant goes to the end of the line. One that holds its share is passed over while a tenant below
-    its share waits. If all that wait hold their share, the one that holds fewest is next, so no place but `kept` ones stays free while work
-    waits. A tenant below its share therefore waits for at most one grant to each tenant that stood in the line before it.
+    Tenants take turns: after a grant, a tenant goes to the end of the line. A tenant that holds its share is passed over while a tenant
+    below its share waits. If all waiting tenants hold their share, the tenant with the fewest places is next. So only the `kept` places
+    stay free while work waits. A tenant below its share waits for at most one grant to each tenant that was in the line before it.
     """
 
     def __init__(self, places: int, *, kept: int = 0) -> None:
-        """`places`: how many there are, at least one. `kept`: how many of them, fewer than all, go only to tenants below their share: where
-        work takes long, such a tenant need not wait until a place comes free.
+        """`places`: the number of places, at least one. `kept`: how many of them, fewer than all, are only for tenants below their share:
+        if work takes long, such a tenant need not wait until a place becomes free.
         """
         self._places, self._share, self._kept = places, max(1, places // SHARE), kept
         self._held = Counter[str]()
@@ -51,7 +51,7 @@ class WaitingLine[Ticket]:
         """Gives a free place to the next in turn; None if no place is free for those that wait, or no work waits."""
         if not self._line or self._held.total() >= self._places:
             return None
-        tenant_id = min(self._line, key=self._rank)  # of equal ones the first in the line
+        tenant_id = min(self._line, key=self._rank)  # among equals, the first in the line
         if self._rank(tenant_id) and self._held.total() >= self._places - self._kept:
             return None
         tickets = self._line.pop(tenant_id)
@@ -70,7 +70,7 @@ class FairPlaces:
     """The places of one process."""
 
     def __init__(self, places: int, *, kept: int = 0) -> None:
-        """As of `WaitingLine`."""
+        """As for `WaitingLine`."""
         self._line: WaitingLine[asyncio.Future[None]] = WaitingLine(places, kept=kept)
 
     @asynccontextmanager

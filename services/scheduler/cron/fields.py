@@ -4,8 +4,8 @@ A field is a list of values, ranges (`1-5`), `*`, and steps over the last two (`
 refused: some crons read it as 5 and every 15th after it, others as 5 alone or as nothing. Months and weekdays may be written as English
 names, JAN to DEC and SUN to SAT; 7 is Sunday, too.
 
-If both day fields (day of month, day of week) are restricted, a day that matches either of them fires, as usual in cron. Crons read it
-differently if one of the two is a star with a step (`*/2`) or a list of all its days while the other is restricted: that is refused.
+If both day fields (day of month, day of week) are restricted, a day that matches either of them fires, as usual in cron. If one of the two
+is restricted and the other is a star with a step (`*/2`) or a list of all its days, crons differ: such an expression is refused.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""When the trigger job comes, by its own cron expression, which is in UTC as that of the job in Cloud Scheduler is. Pure."""
+"""When the trigger job comes, by its own cron expression. The expression is in UTC, as in Cloud Scheduler. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -18,7 +18,7 @@ def first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
     moment = local.astimezone(UTC)
     if not is_skipped(wall, zone):
         return moment
-    # With the offset before the jump a skipped time is after the jump; with the offset after it, before.
+    # A skipped time is after the jump by the offset before the jump, and before the jump by the offset after it.
     jump = next_change(zone, local.replace(fold=1).astimezone(UTC), moment)
     return jump if jump is not None else moment
 

@@ -1,8 +1,8 @@
 -- What processes report about themselves. The default dataset is the control dataset.
 
 -- name: fleet_events
--- Reads only. One row a job and a busy table, and one a kind of loss. A row may be written twice, and the same loss be noted by several
--- processes: rows of one kind and name are one event.
+-- Reads only. One row for each job, each busy table and each kind of loss. A row may be written twice, and several processes may record the
+-- same loss: rows of one kind and name are one event.
 -- param: jobs_since TIMESTAMP
 -- param: losses_since TIMESTAMP
 -- param: budgets_since TIMESTAMP

@@ -15,7 +15,7 @@ INTERVALS: Final = {
 }
 """The jobs, with the time between two calls in configs/cloud_scheduler/jobs.yaml."""
 MISSED: Final = 2
-"""A job that has not ended well for so many intervals is overdue."""
+"""A job is overdue if it has not succeeded for this many intervals."""
 JOBS_KNOWN: Final = timedelta(days=7)
 LOSSES_COUNTED: Final = timedelta(days=1)
 BUDGETS_SHOWN: Final = timedelta(hours=1)
@@ -63,8 +63,8 @@ class FleetState:
 
     @classmethod
     def of(cls, events: Iterable[EventSummary], *, now: datetime, since: datetime) -> Self:
-        """`since`: the start of this process. A job that is not known to have succeeded can be overdue only if it is known that it could
-        have: since then, or since the first event.
+        """`since`: the start of this process. A job without a known success is overdue only if it had the time to succeed: since then, or
+        since the first event.
         """
         events = list(events)
         known_since = min([since, *(event.first_time for event in events)])

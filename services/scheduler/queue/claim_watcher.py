@@ -24,7 +24,7 @@ from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.settings import SchedulerSettings
 
 CLOCKS_DIFFER = 12
-"""The scheduler's and the executor's clocks differ by at most one of so many parts of a lease: 5 s of 60."""
+"""The clocks of the scheduler and the executor differ by at most a lease divided by this: 5 s of 60."""
 
 _log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class _Held:
     claim: Claim
     lease_expires_at: datetime
     start_by: datetime | None = None
-    """Until when the last StartRun may begin it; None: this process has sent none."""
+    """The last StartRun begins the run no later than this; None: this process has sent none."""
     starting: bool = False
     """StartRun is in flight or waits for its turn: the run is not polled yet."""
     unknown_start: UnknownStart | None = None
@@ -45,7 +45,7 @@ class ClaimWatcher:
     """All claims of this process. Leaving the context expires their leases at once, so that another process takes them over.
 
     A run stays here until it is known to have ended; after an error, the next poll tries again. If another scheduler has taken a claim
-    over, writes from here change nothing, and the claim is dropped when its run has ended.
+    over, this one's writes change nothing, and it drops the claim when the run has ended.
     """
 
     def __init__(
@@ -127,8 +127,8 @@ class ClaimWatcher:
         task.add_done_callback(self._tasks.discard)
 
     def _start_by(self, held: _Held) -> datetime:
-        """Until when a StartRun that is sent now may begin the run: no longer than its claim holds. So an executor that was busy, or a
-        scheduler that stood still, starts no run that another process has ended meanwhile.
+        """A StartRun that is sent now may begin the run until this time: no later than the lease of its claim ends. Otherwise, if the
+        executor or this process stalled, a run could begin that another process has ended meanwhile.
         """
         held.start_by = min(held.lease_expires_at, self._clock.now() + self._lease / 2)
         return held.start_by

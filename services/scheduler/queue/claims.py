@@ -50,7 +50,7 @@ class Claim:
         return "backfill" if is_backfill(self.config_id, self.run_id, self.parameters.get("date")) else "scheduler"
 
     def as_of_date(self) -> str:
-        """The UTC day of the fire time, from which `yesterday` is counted, whatever the schedule's timezone: runs load UTC days."""
+        """The UTC day of the fire time. `yesterday` is the day before it, in any timezone of the schedule: runs load UTC days."""
         return utc_day(self.scheduled_time).isoformat()
 
     @classmethod

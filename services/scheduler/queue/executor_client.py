@@ -23,8 +23,8 @@ class ExecutorClient:
         self._stub = RunServiceStub(channel)
 
     async def start(self, claim: Claim, pipeline: Pipeline, *, start_by: datetime) -> None:
-        """Starts the claim's attempt, once: repeated with the same claim, or by its next holder, it starts nothing. `claim.is_new` must not
-        be repeated. After `start_by` the executor begins nothing.
+        """Starts the claim's attempt, once: a repeated call, with the same claim or by its next holder, starts nothing. A call with
+        `claim.is_new` must not be repeated. After `start_by` the executor begins nothing.
         """
         latest = timestamp_pb2.Timestamp()
         latest.FromDatetime(start_by)

@@ -61,14 +61,14 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownStart:
-    """StartRun failed in a way that leaves unknown whether the attempt began: only its record knows."""
+    """StartRun failed, and it is unknown whether the attempt began: only the attempt's record shows it."""
 
     message: str
     """Why the attempt failed, if it has no record."""
     is_final: bool = False
     """Whether another attempt would fail, too."""
     not_before: datetime | None = None
-    """Set: without a record, no failure is counted, and the same attempt may be started again from then on."""
+    """If set and there is no record: no failure is counted, and the same attempt may be started again from this time on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +89,8 @@ class RetryPolicy:
     cap: timedelta
 
     def wait(self, failures: int, chance: float) -> timedelta:
-        """The wait before the next attempt after the `failures`-th failure (from 1): `base`, doubled each time, at most `cap`. `chance` (0
-        to 1) spreads it over its upper half, so that runs that failed together are not retried together.
+        """The wait before the next attempt after the `failures`-th failure (from 1): exponential backoff from `base` to at most `cap`.
+        `chance` (0 to 1) spreads the wait over its upper half (jitter), so that runs that failed together are not retried together.
         """
         ceiling = min(self.cap, self.base * 2.0 ** min(failures - 1, 30))
         return ceiling * (0.5 + chance / 2)
@@ -120,9 +120,10 @@ def failed(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
 
 
 def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | UnknownStart:
-    """What an error of StartRun means. Only an answer of the executor says that nothing began. Unavailable does not: the connection may
-    have broken after the executor had begun the run, or its own statement may have been done and not answered. So the claim is kept until
-    the attempt's record was looked for: a run in the queue ends with its schedule, and must have no attempt that works.
+    """What an error of StartRun means. Only an answer of the executor proves that nothing began. Unavailable proves nothing: the connection
+    may have broken after the executor had begun the run, or the executor's own statement may have succeeded without an answer. So the claim
+    is kept until the attempt's record has been looked up. A run without a claim ends if its schedule is deleted, and then no attempt of it
+    may be active.
     """
     if isinstance(error, FINAL):
         return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True)
@@ -135,7 +136,7 @@ def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy,
 def on_state(
     claim: Claim, state: AttemptState, unknown_start: UnknownStart | None, policy: RetryPolicy, *, now: datetime, chance: float
 ) -> End | Refusal | None:
-    """What the state of a claim's attempt means, after a start that is unknown or none; None: it is under way, or is to be started."""
+    """What the state of a claim's attempt means. `None` as the result: it is running, or is to be started."""
     match state.status:
         case "COMPLETED":
             return completed(claim)

@@ -34,8 +34,8 @@ class Waiting:
 
 
 def waiting(position: QueuePosition | None, *, retry_count: int, started_at: datetime | None, now: datetime) -> Waiting | None:
-    """What the run waits for, or None. Of several reasons, the one that must change first. `started_at`: when the executor last began an
-    attempt of it.
+    """What the run waits for, or None. If there are several reasons, it is the one that must change first. `started_at`: when the executor
+    last began an attempt of it.
 
     A run that has failed before already holds its unit of the day, so the daily and the monthly limit do not apply.
     """

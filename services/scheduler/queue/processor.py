@@ -23,14 +23,14 @@ from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.store import Look, QueueStore
 
 IDLE_LEASES = 5
-"""While no run is claimed, no lease can expire: then the queue is looked at once in so many leases, and on every call."""
+"""While no run is claimed, no lease can expire. Then the queue is read once in this many leases, and on every call."""
 
 _log = structlog.get_logger()
 
 
 class QueueProcessor:
-    """Claims runs and passes them to the claim watcher. Two BigQuery jobs before it answers, for any number of runs and of callers; one if
-    there is nothing to claim.
+    """Claims runs and passes them to the claim watcher. A call takes two BigQuery jobs before it answers, for any number of runs and
+    callers. It takes one if there is nothing to claim.
 
     While its context is open it also looks for runs of dead schedulers: once a lease while any run is claimed, else once in IDLE_LEASES.
     """
@@ -56,7 +56,7 @@ class QueueProcessor:
 
     async def process(self, max_runs: int) -> list[Claim]:
         """Claims the best `max_runs` runs that are ready and starts them in the background. Raises Unavailable if BigQuery does not answer;
-        runs that were claimed all the same wait until the lease has expired.
+        if runs were claimed nevertheless, they wait until the lease has expired.
         """
         claims = await self._claims.submit(max_runs)
         self._soon(self._after_a_call)
@@ -94,7 +94,8 @@ class QueueProcessor:
         if not look.lapsed or not look.span:
             return
         now, claimed_by = self._clock.now(), str(uuid.uuid4())
-        # If the reply is lost, rows may have been taken over: their new lease expires, too, and the next call takes them again.
+        # Rows may have been taken over although the reply was lost. Then their new lease expires, too, and the next call takes them over
+        # again.
         claims = await self._store.take_over(claimed_by, look.span, now, now + self._lease)
         if claims:
             lost = max(0, len(claims) - look.released)

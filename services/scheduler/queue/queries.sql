@@ -1,21 +1,27 @@
--- The queue: trigger, claim, renew, take over, settle, retry. Tenants' changes of schedules are in ../schedules/queries.sql. Reads come
--- first. Every change of a claimed row names its claim: `q.claimed_by = ... AND q.state = 'PROCESSING'`. That is the fence: a process that
--- has lost the claim changes nothing. No transaction changes rows of the queue (some insert). BigQuery cancels a transaction whose table a
--- plain statement is changing, and the queue is changed all the time, by claims, renewals and ends. So whatever can be written in steps is
--- written in plain statements, which wait for each other. The queue's row is written last: while it exists, the steps are repeated.
+-- The queue: trigger, claim, renew, take over, settle, retry. Tenants' changes of schedules are in ../schedules/queries.sql.
 --
--- `scheduled_pipeline_runs` keeps its rows (see ../retention) and is partitioned by the day of `scheduled_time`. BigQuery reads only some partitions
--- if a constant bounds that column, not if a join does. So every statement that joins it names the first and the last fire time of the runs
--- it is about: a run's `scheduled_time` never changes, and its queue row has the same one. In a table from before the partitions the bounds
--- change nothing.
+-- Every change of a claimed row names its claim: `q.claimed_by = ... AND q.state = 'PROCESSING'`. This condition is the fence: a process
+-- that has lost the claim changes nothing.
+--
+-- No transaction changes rows of the queue (some insert). Claims, renewals and ends change the queue all the time, and BigQuery cancels a
+-- transaction whose table a plain statement is changing. So whatever can be written in steps is written in plain statements, which wait for
+-- each other. The queue's row is written last: while it exists, the steps are repeated.
+--
+-- `scheduled_pipeline_runs` keeps its rows (see ../retention) and is partitioned by the day of `scheduled_time`. BigQuery prunes partitions
+-- if a constant bounds this column, but not if a join does. So every statement that joins the table names the first and the last fire time
+-- of its runs. A run's `scheduled_time` never changes, and its queue row has the same one. In a table that was created before the
+-- partitions, the bounds change nothing.
 
 -- name: due_schedules
--- Due schedules of tenants that may run now, with what is left of their quota (units that no queued run is going to take) and of their
--- place in the queue. A run that has failed before has its unit already, one that has not does not; `attempt` of a QUEUED row counts its
--- failures (NULL: none). Backfills (priority -100 and below) are not counted: they come last in the queue, so that a long backfill never
--- keeps a schedule from being queued. Runs of a paused schedule take no unit, because they wait until it is resumed, but a place. Tenants
--- take turns, the best of each first, so that ten thousand due schedules of one tenant do not crowd out the others; schedules beyond what is left come
--- last of all. NULL `is_active` is active; NULL `next_run_time`: not computed yet.
+-- Due schedules of tenants that may run now. Two numbers bound what a trigger may queue for a tenant:
+--   - `units_left`: what its quota leaves, less the units that queued runs will take. A run that has failed before already has its unit.
+--     The `attempt` of a QUEUED row counts the run's failures (NULL: none). Runs of a paused schedule wait until it is resumed, so they
+--     take no unit.
+--   - `places_left`: what is left of its places in the queue. Runs of a paused schedule take a place.
+-- Backfills (priority -100 and below) take neither: they come last in the queue, so a long backfill must not keep a schedule from being
+-- queued.
+-- Order: tenants take turns, each with its best schedule first, so that ten thousand due schedules of one tenant do not crowd out the
+-- others. Schedules beyond what is left come last. NULL `is_active` means active. NULL `next_run_time` means not computed yet.
 -- param: now TIMESTAMP
 -- param: max_priority INT64
 -- param: max_queued_runs INT64
@@ -56,11 +62,13 @@ FROM UNNEST(@schedules) AS s
 WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
 
 -- name: enqueue
--- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two concurrent ones, and its
--- retry finds them changed. Runs are inserted only for schedules that now have the fire time set by this trigger, and only if they never
--- existed: `scheduled_pipeline_runs` keeps its rows. So a replay, and a trigger that came second, change nothing and count
--- nothing. It is a transaction because a schedule must not advance without its run. It changes one table, and that first: it needs a moment
--- in which no other statement changes it, and then makes later ones wait, instead of being cancelled at its end.
+-- The first UPDATE is the compare-and-set. Two concurrent triggers change the same rows, so BigQuery cancels one of them, and its retry
+-- finds the rows changed. A run is inserted only if its schedule now has the fire time that this trigger has set, and only if the run never
+-- existed: `scheduled_pipeline_runs` keeps its rows. So a replay changes nothing and counts nothing. The same is true of a trigger that
+-- came second.
+-- It is a transaction because a schedule must not advance without its run. It changes the rows of one table only, and changes them first:
+-- the UPDATE needs a moment in which no other statement changes this table, and then makes later statements wait. So the transaction is not
+-- cancelled at its end.
 -- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>
 -- param: runs ARRAY<STRUCT<run_id STRING, config_id STRING, next_run_time TIMESTAMP, scheduled_time TIMESTAMP>>
 -- param: first_time TIMESTAMP
@@ -97,10 +105,10 @@ END IF;
 SELECT triggered, queued
 
 -- name: look
--- Reads only: what a process-queue call could do, so that a call that finds nothing, as most do, costs this one statement. Ready are the
--- QUEUED runs whose time has come and whose schedule is not paused; the claim then leaves out those whose tenant may not run. The span
--- covers the fire times of all rows that a claim or a takeover can find; a paused schedule's old runs do not widen it. `ready_since`: since
--- when the oldest of the ready runs could have been claimed.
+-- Reads only: what a process-queue call could do. Most calls find nothing to do, and then cost this one statement.
+-- `ready` counts the QUEUED runs whose time has come and whose schedule is not paused. It includes runs of tenants that may not run; the
+-- claim leaves them out. `ready_since` is the time since which the oldest ready run could have been claimed. The span from `first_time` to
+-- `last_time` covers all rows that a claim or a takeover can find. A paused schedule's old runs do not widen it.
 -- param: now TIMESTAMP
 SELECT
   COUNTIF(q.state = 'QUEUED') AS ready,
@@ -116,22 +124,27 @@ WHERE q.state = 'PROCESSING'
   OR (q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now) AND IFNULL(c.is_active, TRUE))
 
 -- name: claim_runs
--- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The order:
---   1. The priority that counts: at most the plan's ceiling, and one step higher for each boundary of @ageing_seconds on the clock between
---      `added_at` and now, so that a run is passed only by those that came soon after it. Among runs added between the same two boundaries
---      the documented priority decides. Backfills (-100 and below) do not age.
---   2. Tenants take turns: the first run of each, then the second of each; first of all the tenant that was served longest ago, whose last
---      claim was before the others'. So a thousand runs of one tenant do not delay another's single run, also if a call claims one run only.
---      The claims of runs that have ended are in `last_claimed_at` of their schedules. Their ends do not count: a tenant would lose its turn
---      each time one of its runs ends. A row from before that column has the end only.
+-- One guarded UPDATE: two writers of one row wait for each other, and the second finds the row PROCESSING. A replay changes nothing: a
+-- claim that has rows takes no more.
+-- Which runs may be claimed:
+--   - Only runs within the span of `look`: their fire times bound the partitions that are read.
+--   - No more runs of a tenant than its concurrent limit leaves, and no more new runs than its daily and monthly limits leave. A run that
+--     has failed before has its unit. Claimed runs that have not begun are subtracted from both, because the ledger does not count them
+--     yet. Otherwise a run that will be refused could take the turn of a run that can start.
+--   - No runs of a paused schedule. They stay QUEUED until the schedule is resumed, and take no turn either.
+-- The order:
+--   1. The priority that counts, the highest first. It is the run's priority, at most the plan's ceiling, plus one for each boundary of
+--      @ageing_seconds on the clock between `added_at` and now. So a run is passed only by runs that were added soon after it. Among runs
+--      added between the same two boundaries, the documented priority decides. Backfills (-100 and below) do not age.
+--   2. Among equal priorities, tenants take turns: first one run of each tenant, then a second run of each. Within a turn, the tenant whose
+--      last claim is oldest comes first. So a thousand runs of one tenant do not delay another tenant's single run, even if each call
+--      claims only one run. For runs that have ended, `last_claimed_at` of their schedule keeps the time of the claim. The time of their
+--      end does not count: a tenant would lose its turn each time one of its runs ends. A schedule's row from before `last_claimed_at` has
+--      only the time of the end.
 --   3. The fire time.
--- No tenant gets more than its concurrent limit leaves, nor more new runs than its daily and monthly limits leave (a run that has failed
--- before has its unit). Both are reduced by runs that are claimed and have not begun, which the ledger does not count yet: a run that would
--- be refused must not take the turn of one that would start. For the same reason runs of a paused schedule are left out before turns are
--- counted: they stay QUEUED until the schedule is resumed. Only runs within the span of `look` are claimed: their fire times bound the
--- reads of their runs. A replay changes nothing: a claim that has rows takes no more. The SELECT returns the rows of the claim, as
--- claimed_runs does, and which of them no process has started before (`is_new`): a run that is still in the queue into which its trigger has
--- put it, and was never put back, for that leaves `not_before`. `queue_position` counts by the same order.
+-- `queue_position` counts by the same order.
+-- The SELECT returns the rows of the claim, as claimed_runs does, and `is_new`: no process has started the run before. Such a run is still
+-- in the queue as its trigger inserted it. It was never put back, because put_back sets `not_before`.
 -- param: claimed_by STRING
 -- param: max_runs INT64
 -- param: max_priority INT64
@@ -214,8 +227,8 @@ WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
 ORDER BY q.priority DESC, q.scheduled_time, q.run_id
 
 -- name: take_over
--- Runs whose holder let its lease expire, within the span of `look`. The new claim fences off the old holder; of two concurrent ones the
--- second finds a new lease. A replay takes what has expired since, under the same claim.
+-- Claims runs whose holder let its lease expire, within the span of `look`. The new claim fences off the old holder. Of two concurrent
+-- takeovers, the second finds a new lease. A replay also takes runs whose lease has expired since, under the same claim.
 -- param: claimed_by STRING
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
@@ -242,7 +255,8 @@ WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
 ORDER BY q.priority DESC, q.scheduled_time, q.run_id
 
 -- name: record_started
--- One statement for all runs that have begun meanwhile; from now on the ledger counts them, not this table. A replay writes the same.
+-- One statement for all runs that have begun meanwhile. From now on the ledger counts these runs, and claim_runs no longer subtracts them.
+-- A replay writes the same.
 -- param: started ARRAY<STRUCT<run_id STRING, claimed_by STRING, pipeline_logging_id STRING, started_at TIMESTAMP>>
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
@@ -262,9 +276,9 @@ UPDATE pipeline_execution_queue AS q SET lease_expires_at = @lease_expires_at
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: put_back
--- Refused runs go back unchanged: same priority, same retries; `attempt` counts the failures again. `processing_started_at` stays: the claim
--- was a turn of the tenant (`claim_runs`), or one whose runs are refused would come first again and again. A replay changes nothing: the
--- claim is gone from the row.
+-- Refused runs return to the queue with the same priority and the same retries; `attempt` counts the failures again.
+-- `processing_started_at` stays, because the claim was the tenant's turn (`claim_runs`). Otherwise a tenant whose runs are refused would
+-- come first every time. A replay changes nothing: the row no longer has the claim.
 -- param: refusals ARRAY<STRUCT<run_id STRING, claimed_by STRING, not_before TIMESTAMP>>
 UPDATE pipeline_execution_queue AS q
 SET
@@ -274,11 +288,13 @@ FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
 -- name: settle
--- Final ends of runs, steps 5 and 6 of flow 3B for all of them, one plain statement a table. Each is fenced by the queue row, which the
--- last one deletes: a process that has lost the claim, or a replay, finds no such row and writes nothing. If it breaks off before that, the
--- claim still exists and is settled again by its holder or the next one, with the same values: failures are counted by the attempt's
--- number. A schedule's last run is the last of the batch: an UPDATE accepts one source row a target. An attempt without a record has no id
--- to keep. A run that COMPLETED has no error any more, whatever its earlier attempts had.
+-- Final ends of runs: steps 5 and 6 of flow 3B for all of them, by one plain statement for each table. Each statement is fenced by the
+-- queue row, and the last statement deletes this row. A process that has lost the claim, or a replay, finds no such row and writes nothing.
+-- If the script stops before the end, the claim still exists, and its holder or the next one settles it again. The values are the same,
+-- because failures are counted by the attempt's number.
+-- If several runs of one schedule have ended, the schedule shows the last of the batch: an UPDATE accepts one source row for each target
+-- row. An attempt without a record has no id, so the row keeps the id that it has. A COMPLETED run has no error, even if earlier attempts
+-- had one.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
@@ -316,8 +332,8 @@ WHERE q.state = 'PROCESSING'
 SELECT TRUE AS done
 
 -- name: requeue
--- Runs that FAILED and are queued again with lower priority: as `settle`, but the queue row stays and loses its claim. That is the last
--- statement, so the priority is lowered once.
+-- FAILED runs that are queued again with lower priority. As `settle`, but the last statement keeps the queue row, lowers its priority and
+-- removes its claim. So a repetition does not lower the priority again.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
@@ -356,7 +372,8 @@ WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESS
 SELECT TRUE AS done
 
 -- name: release_claims
--- A scheduler that stops gives the leases of its runs back: NULL, which tells them from those that expired. A replay writes the same.
+-- A scheduler that stops sets the leases of its claims to NULL. A lease that has expired is not NULL, so the two can be distinguished. A
+-- replay writes the same.
 -- param: claims ARRAY<STRING>
 UPDATE pipeline_execution_queue AS q SET lease_expires_at = NULL
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
@@ -382,8 +399,8 @@ LIMIT @row_limit
 SELECT p.tenant_id FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id LIMIT 1
 
 -- name: scheduler_status
--- Due is what a trigger would read: schedules of tenants that may not run now do not count. Runs of a paused schedule wait for their
--- tenant, not for us: they count as queued, but not for the longest wait.
+-- A schedule is due if its fire time has come and its tenant may run now. Runs of a paused schedule count as queued. They do not count for
+-- the longest wait, because they wait for their tenant and not for us.
 -- param: now TIMESTAMP
 -- param: today TIMESTAMP
 SELECT
@@ -404,8 +421,8 @@ SELECT
   ) AS oldest_queued_time
 
 -- name: list_scheduled_runs
--- Pages are cut by key, not by offset, so that a new run shifts nothing. A run whose end is being written, with its queue row last
--- (`settle`), is shown as PENDING until that is done: a run shown as ended is complete.
+-- Pages are cut by key, not by offset, so that a new run shifts nothing. `settle` writes a run's end in steps, the queue row last. Until
+-- all are written, the run is shown as PENDING: a run that is shown as ended is complete.
 -- param: tenant_id STRING
 -- param: state STRING
 -- param: config_id STRING
@@ -445,9 +462,9 @@ WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
 LIMIT 1
 
 -- name: queue_position
--- What a queued run waits for; the run's own row, which the caller reads too, shows whether it has started. Runs before it: those that a
--- claim would take first, by the order of claim_runs, of tenants whose limits leave room for them; 0 for a run that is not ready. A QUEUED
--- row's `attempt` counts its failures, so that the runs themselves need not be read.
+-- What a queued run waits for. Whether it has started is in the run's own row, which the caller also reads. `runs_before` counts the runs
+-- that a claim would take first, by the order of claim_runs, of tenants whose limits leave room for them. It is 0 for a run that is not
+-- ready. The `attempt` of a QUEUED row counts the run's failures, so `scheduled_pipeline_runs` need not be read.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: max_priority INT64
@@ -515,13 +532,13 @@ LEFT JOIN (
 LIMIT 1
 
 -- name: retry_run
--- FAILED -> PENDING is the compare-and-set; two retries of the same run change the same row. retry_count keeps counting, because attempts
--- are numbered by it and an attempt's id must never be repeated; max_retries grows by what the schedule allows. A replay changes nothing:
--- the run is PENDING. `added_at` shows the caller whether it was this call that queued it. It is a transaction because a run must not be
--- PENDING without a row in the queue; it changes one table, and only inserts into the queue. The run's fire time is read first, from three
--- columns, because it bounds the rest. Nothing is queued beyond @max_queued_runs waiting runs of the tenant: they are counted by the UPDATE,
--- so that of two retries at once, which change the same table, the second counts what the first has queued. `is_offboarded` is read after the
--- insertion, see ../offboarding.
+-- The UPDATE from FAILED to PENDING is the compare-and-set: two retries of one run change the same row. A replay changes nothing, because
+-- the run is PENDING. `added_at` shows the caller whether this call queued the run. `retry_count` keeps counting: it numbers the attempts,
+-- and an attempt's id must never be repeated. `max_retries` grows by what the schedule allows.
+-- It is a transaction because a run must not be PENDING without a row in the queue. It changes the rows of one table, and only inserts into
+-- the queue. The run's fire time is read first, from three columns, because it bounds the partitions of the other statements.
+-- Nothing is queued if @max_queued_runs runs of the tenant already wait. The UPDATE counts them. Two retries at once change the same table,
+-- so the second one counts what the first has queued. `is_offboarded` is read after the insertion, see ../offboarding.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: max_queued_runs INT64

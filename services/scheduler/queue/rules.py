@@ -1,4 +1,4 @@
-"""The queue's rules that an installation sets: how runs age, and what a plan's limits are where it has none."""
+"""The queue's rules that an installation sets: how runs age, and the limits of plans that set none."""
 
 from dataclasses import dataclass
 

@@ -24,8 +24,8 @@ class AttemptStarter:
         self._room = asyncio.Semaphore(max_concurrent)
 
     async def start(self, claim: Claim, start_by: Callable[[], datetime]) -> Started | End | Refusal | UnknownStart:
-        """Starts the claim's attempt, unless it has begun before. Raises none of the executor's errors. `start_by` is called when it is its
-        turn: after what it returns, the executor begins nothing.
+        """Starts the claim's attempt, unless it has begun before. Errors of the executor are returned, not raised. `start_by` is called
+        when the attempt's turn comes. It returns the time after which the executor begins nothing.
         """
         if claim.pipeline is None and claim.is_new:
             return failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)

@@ -19,11 +19,12 @@ from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Pl
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 MAX_DUE = 10_000
-"""Maximum schedules, and runs, of one trigger: what fits into a request to BigQuery (10 MB). The others stay due."""
+"""The most schedules, and the most runs, of one trigger: they fit into a request to BigQuery (10 MB). The others stay due."""
 SCRIPT_SECONDS = 45.0
 """Deadline of a script of up to seven statements, a second or two each, with retries: of two transactions on a table one is cancelled."""
 CLAIM_SECONDS = 30.0
-"""Deadline of the script of two statements that claims. With that of the look before it, it is shorter than the gateway's."""
+"""Deadline of the script of two statements that claims. Together with the deadline of the look before it, it is shorter than the gateway's.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,17 +48,17 @@ class Look:
     """What a process-queue call could do now."""
 
     ready: int
-    """QUEUED runs that a claim may find; of tenants that may not run, too."""
+    """QUEUED runs that a claim may find, those of tenants that may not run included."""
     claimed: int
     """PROCESSING runs, of any process."""
     lapsed: int
     """Those whose lease has expired."""
     released: int
-    """Of these, those that a scheduler has given back when it stopped."""
+    """Those among `lapsed` whose lease a scheduler released when it stopped."""
     ready_since: datetime | None
     """Since when the first of the ready runs could have been claimed; None: there are none."""
     span: Span | None
-    """Of all these; None: there are none."""
+    """The fire times of all these; None: there are no such runs."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -159,9 +160,9 @@ class QueueStore:
         await self._change("put_back", {"refusals": rows})
 
     async def settle(self, ends: Sequence[End], now: datetime) -> None:
-        """Records the ends of attempts, where the claim still holds; others are skipped. Runs to be queued again are few: they have a
-        script of their own, so that the script of the others has one statement a table. After an error the same ends may be written again,
-        whatever part of them has been written.
+        """Records the ends of attempts, where the claim still holds; others are skipped. Runs to be queued again are few. They have a
+        script of their own, so that the script for the others has one statement a table. After an error the same ends may be written again,
+        even if a part of them has been written.
         """
         rows = [
             {
@@ -223,8 +224,8 @@ class QueueStore:
         return QueuePosition(**rows[0]) if rows else None
 
     async def retry_run(self, tenant_id: str, run_id: str, now: datetime, *, max_queued_runs: int) -> Retried:
-        """Queues a finally FAILED run again, unless as many of the tenant's runs wait already. If it did, `find_run` returns it with `now`
-        as its `added_at`.
+        """Queues a finally FAILED run again, unless `max_queued_runs` of the tenant's runs already wait. If this call queued it, `find_run`
+        returns it with `now` as its `added_at`.
         """
         params = {"tenant_id": tenant_id, "run_id": run_id, "now": now, "max_queued_runs": max_queued_runs}
         return Retried(**(await self._rows("retry_run", params, seconds=SCRIPT_SECONDS))[0])

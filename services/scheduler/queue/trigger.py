@@ -11,7 +11,7 @@ from services.scheduler.queue.store import MAX_DUE, Queued, QueueStore
 from services.scheduler.queue.trigger_plan import LeftOut, Plan, plan_trigger
 
 MAX_LOGGED = 500
-"""Schedules of a kind that a trigger logs, with how many there are: ten thousand lines would keep the event loop busy."""
+"""The most schedules of one kind that a trigger logs; it also logs their number. Ten thousand lines would keep the event loop busy."""
 
 _log = structlog.get_logger()
 
@@ -30,14 +30,14 @@ class Triggered:
 
 
 class Trigger:
-    """Any number may run at once: what one has queued, the others neither queue nor count."""
+    """Any number of triggers may run at once: a run that one of them has queued is neither queued nor counted by the others."""
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._one_at_a_time = asyncio.Lock()
 
     async def fire(self) -> Triggered:
-        """One trigger. Schedules that the subscription system wrote without a fire time get one by a third job, once."""
+        """One trigger. A third job, once, sets the fire time of schedules that the subscription system wrote without one."""
         # Transactions of one process need not cancel each other; the second then finds nothing due.
         async with self._one_at_a_time:
             return await self._fire()

@@ -112,8 +112,8 @@ class _DueTimes:
 
 
 def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
-    """Every due fire time for which the tenant has room, of each tenant by priority, then by fire time. Tenants take turns in `firings`:
-    the first of each, then the second of each, so that whatever does not fit into one statement is everybody's last.
+    """Every due fire time for which its tenant has room. A tenant's firings are ordered by priority, then by fire time. Tenants take turns
+    in `firings`: the first of each, then the second of each. If not all fit into one statement, every tenant's last ones are left out.
     """
     times = dict[tuple[str, str, str, datetime | None], _DueTimes]()
     by_tenant = defaultdict[str, list[tuple[DueSchedule, _DueTimes]]](list)
@@ -145,8 +145,8 @@ def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
 
 
 def passed_over(cron: str, zone: str, catch_up: str, after: datetime, trigger_cron: str) -> int:
-    """How many fire times one trigger passes over, because `catch_up` queues the last of them only: those of the first full interval
-    between two triggers after `after` in which the schedule fires; at most MAX_COUNTED. Raises as `next_after` does.
+    """How many fire times one trigger passes over, because `catch_up` queues only the last of them. Counted are those of the first full
+    interval between two triggers after `after` in which the schedule fires; at most MAX_COUNTED. Raises as `next_after` does.
     """
     begins = trigger_at(trigger_cron, next_after(cron, zone, after))
     first = next_after(cron, zone, begins)

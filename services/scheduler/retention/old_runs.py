@@ -12,8 +12,8 @@ from services.platform.settings import FOR_EVER
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 EVERY_SECONDS = 24 * 3600.0
 LONGER_DAYS = 31
-"""Than the records of its attempts. A day whose run is forgotten may be backfilled again, with the same ids: the executor must not find an
-attempt of that id which has ended.
+"""How much longer a scheduled run is kept than the records of its attempts. Once the run is deleted, its day may be backfilled again with
+the same ids. Then the executor must not find an attempt with such an id that has ended.
 """
 
 

@@ -15,9 +15,9 @@ from services.scheduler.schedules.schedule import Change, Schedule, is_reschedul
 from services.scheduler.schedules.store import Inserted, ScheduleStore
 
 _TRIES = 5
-"""Each lost to a concurrent PATCH of the same schedule's timing."""
+"""How often a change is tried: a try fails if a concurrent PATCH has changed the same schedule's timing."""
 QUEUE_WAIT = timedelta(minutes=5)
-"""After which a full queue may have room: process-queue takes runs as often."""
+"""The time after which a full queue may have room: process-queue takes runs at this interval."""
 
 
 class ScheduleChanges:
@@ -91,7 +91,7 @@ class ScheduleChanges:
         now = self._clock.now()
         schedule = await self.get(tenant_id, config_id)
         days = days_between(start_date, end_date, utc_day(now))
-        # First without a day: of a day that the pipeline does not take, the executor would say that the caller has sent it.
+        # Checked without a day first. Otherwise the executor's error would name a day that the caller has not sent.
         pipeline = await self._pipelines.check(schedule, schedule.parameters)
         check_takes_a_day(pipeline.dates, covers_months=pipeline.covers_months)
         await self._pipelines.check(schedule, for_day(schedule.parameters, days[0]))
@@ -107,7 +107,9 @@ class ScheduleChanges:
 
 
 def queue_full(limits: PlanLimits) -> ResourceExhausted:
-    """The error of a call that would queue more runs than the plan allows. Some will be taken from the queue: it says when to retry."""
+    """The error of a call that would queue more runs than the plan allows. It says when to retry, because process-queue takes runs from the
+    queue.
+    """
     return ResourceExhausted(
         "QUEUE_LIMIT_REACHED",
         f"More of your runs would wait in the queue than the {limits.max_queued_runs} that your plan allows; nothing was queued. Retry when"

@@ -38,9 +38,9 @@ class ScheduleCreation:
         self._changes, self._store, self._clock = changes, store, clock
 
     async def create(self, blank: Schedule, requested: Change, creator: Creator) -> Schedule:
-        """The new schedule; or, if the key has created one with the same request in the last 24 hours, that one as it is now. One
-        statement, with a key one more. Raises InvalidArgument, NotFound if there is no such template, and FailedPrecondition if the tenant
-        has as many schedules as its plan allows, or if the key was used for another request. Whatever is refused does not use up the key.
+        """The new schedule. If the key has created a schedule with the same request in the last 24 hours: that schedule as it is now. One
+        statement, or two with a key. Raises InvalidArgument, NotFound if there is no such template, and FailedPrecondition if the tenant
+        has as many schedules as its plan allows, or if the key was used for another request. A refused request does not use up the key.
         """
         digest, identity = None, None
         if creator.key is not None:

@@ -1,11 +1,11 @@
 -- Schedules: what tenants create, change and delete; and backfills.
 
 -- name: insert_schedule
--- At most @max_schedules of a tenant, however many are created at once: the UPDATE changes rows that two creations of a tenant share, so
--- BigQuery cancels one of them, whose repetition counts what the other has inserted. Only if the tenant has no schedule yet, nothing is
--- shared, and too many may be inserted, or one id twice: that is what the final counts show, and `drop_surplus_schedule` then takes out. A
--- replay changes nothing: the id exists. Of two calls with an idempotency key the second finds the id; the row says whose request it was.
--- `is_offboarded`, here and below, is read after the insertion, see ../offboarding.
+-- A tenant has at most @max_schedules, however many calls create schedules at once. The UPDATE changes rows that two creations of a tenant
+-- share, so BigQuery cancels one of them, and its retry counts what the other has inserted. Only a tenant without a schedule has no shared
+-- row: then too many may be inserted, or one id twice. The final counts show this, and `drop_surplus_schedule` deletes the surplus.
+-- A replay changes nothing: the id exists. Of two calls with one idempotency key, the second finds the id, and the row says which request
+-- created it. `is_offboarded`, here and below, is read after the insertion, see ../offboarding.
 -- param: config_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -49,10 +49,10 @@ FROM tenant_pipeline_configs AS s
 WHERE s.tenant_id = @tenant_id
 
 -- name: drop_surplus_schedule
--- Takes the row that a call has just inserted out again if its tenant has more than @max_schedules, or the id another row. A call that has
--- inserted one and then counts too many sends this. Those statements change the same rows, so they run one after the other, each taking out
--- its own row until nothing is too much. A row whose call was answered stays: it was counted when it was not. A replay finds no surplus, or
--- no such row.
+-- Deletes the row that a call has just inserted, if its tenant has more than @max_schedules, or if its id has another row. A call sends
+-- this if it has inserted a row and then counts too many. Such statements change the same rows, so they run one after the other, and each
+-- deletes its own row until there is no surplus. A row whose call was answered stays: the count was not too high when that call counted. A
+-- replay finds no surplus, or no such row.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: created_by_call STRING
@@ -76,7 +76,8 @@ FROM tenant_pipeline_configs AS s
 WHERE s.tenant_id = @tenant_id
 
 -- name: known_requests
--- Reads only: which of the ids that an idempotency key may mean are schedules, since when, and of which request. Rows of one id are folded.
+-- Reads only: which of the ids that an idempotency key may mean are schedules, when they were created, and by which request. Rows of one id
+-- are folded.
 -- param: tenant_id STRING
 -- param: config_ids ARRAY<STRING>
 SELECT c.config_id, MIN(c.created_at) AS created_at, MAX(c.request_sha256) AS request_sha256
@@ -121,9 +122,9 @@ ORDER BY k.page_key
 LIMIT @row_limit
 
 -- name: update_schedule
--- NULL leaves a column unchanged, so that this UPDATE overwrites neither a trigger's next_run_time nor the end of a run. A new
--- next_run_time was computed from the timing that was read: if that was changed since, no row is changed, and the caller reads again. A
--- replay after a lost response finds its own change and changes nothing; the second read then finds nothing left to do.
+-- NULL leaves a column unchanged, so this UPDATE overwrites neither a trigger's next_run_time nor the end of a run. A new next_run_time was
+-- computed from the timing that the caller read. If the timing was changed since, no row is changed, and the caller reads again. A replay
+-- after a lost response finds its own change and changes nothing; the caller's second read then finds nothing left to do.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: seen_cron STRING
@@ -154,12 +155,14 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
   AND IFNULL(is_active, TRUE) = @seen_is_active
 
 -- name: delete_schedule
--- Queued runs end with their schedule, because it defines what to run; claimed runs go on. First the tenant's other schedules note when a
--- run of the tenant was last claimed: a tenant that deletes a schedule does not come first in the queue's turns. Then three plain
--- statements: the schedule first, so that no more runs are queued for it; then the runs; then, in the queue, only those that the second of
--- them has ended. A run that was
--- claimed or returned to the queue in between stays there: a claim finds that it has no schedule, and ends it FAILED with the same text. A
--- replay ends what is left. The fire times of what is queued bound the reads of the runs, as in ../queue/queries.sql.
+-- A schedule defines what its runs do, so its queued runs end with it; claimed runs go on. Plain statements, in this order:
+--   1. The tenant's other schedules record when a run of the tenant was last claimed. Otherwise a tenant could come first in the queue's
+--      turns by deleting a schedule.
+--   2. The schedule is deleted, so that no more runs are queued for it.
+--   3. Its queued runs become FAILED.
+--   4. The rows in the queue of exactly these runs are deleted. A run that was claimed or returned to the queue in between stays there. A
+--      claim finds that it has no schedule, and ends it as FAILED with the same text.
+-- A replay ends what is left. The fire times of the queued runs bound the partitions that are read, as in ../queue/queries.sql.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: error_message STRING
@@ -194,10 +197,10 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED'
 SELECT gone
 
 -- name: backfill
--- Also updates the tenant's schedules, so that two backfills of a tenant run one after the other; the rest is inserted.
--- scheduled_pipeline_runs, which keeps its rows, shows what was queued before; so the queue, whose rows go, is filled first. All
--- days or none: nothing is queued if more than @max_queued_runs of the tenant's runs would wait, nor for a schedule that is gone. A replay
--- changes nothing, and counts by @now what the first time queued.
+-- The UPDATE changes the tenant's schedules only so that two backfills of a tenant run one after the other. Everything else is inserted.
+-- scheduled_pipeline_runs keeps its rows and so shows what was queued before. The queue does not keep its rows, so it is filled first. All
+-- days or none: nothing is queued if more than @max_queued_runs of the tenant's runs would wait, or if the schedule is gone. A replay
+-- changes nothing; it counts the runs of its first execution by @now.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: pipeline_id STRING

@@ -28,9 +28,9 @@ class Backfilled:
     known: int
     """Runs queued by this call or an earlier one."""
     is_full: bool
-    """Nothing was queued: more runs of the tenant would wait than may."""
+    """Nothing was queued: more runs of the tenant would wait than its plan allows."""
     is_offboarded: bool
-    """The tenant is: what was queued must be taken back."""
+    """True if the tenant is offboarded: what was queued must be taken back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class Inserted:
     request_sha256: str | None
     """The request that created it, if that had an idempotency key."""
     is_offboarded: bool
-    """The tenant is: what was created must be taken back."""
+    """True if the tenant is offboarded: what was created must be taken back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +65,8 @@ class ScheduleStore:
         self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
 
     async def insert(self, schedule: Schedule, *, request_sha256: str | None, max_schedules: int) -> Inserted:
-        """Stores a new schedule, unless its id exists or the tenant has `max_schedules`. One statement; another if several created a
-        tenant's first schedules at once, and too many.
+        """Stores a new schedule, unless its id exists or the tenant has `max_schedules`. One statement; a second one if concurrent calls
+        created too many of a tenant's first schedules.
         """
         values = {
             **asdict(schedule),

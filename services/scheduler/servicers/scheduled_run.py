@@ -72,8 +72,8 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         self, request: scheduled_run_service_pb2.RetryScheduledRunRequest, context: Context
     ) -> scheduled_run_pb2.ScheduledRun:
         """Queues the run again. `retry_count` keeps counting and `max_retries` grows: an attempt is numbered by the failures before it, and
-        its id must never be repeated. After a lost response the row shows, by its time, whether this call queued it. Raises NotFound,
-        FailedPrecondition for a run that has not FAILED finally, and ResourceExhausted if as many of the tenant's runs wait as may.
+        its id must never be repeated. After a lost response, the row's `added_at` shows whether this call queued the run. Raises NotFound,
+        FailedPrecondition for a run that has not FAILED finally, and ResourceExhausted if no more of the tenant's runs may wait.
         """
         now = self._clock.now()
         limits = current_caller().limits

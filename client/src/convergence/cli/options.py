@@ -15,7 +15,7 @@ _MOST_BYTES = 256 * 1024
 _WITHIN = re.compile(r"(\d+)([dhm])", re.ASCII)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0: all.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="The most entries to show; 0: all.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="A template, e.g. gcp/cost/billing.")]
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="gcp, aws, azure, slack or webhook.")]

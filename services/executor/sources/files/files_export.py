@@ -92,8 +92,8 @@ class FilesExport:
         replaced: ReplacedExport | None = None,
         unreadable: Sequence[str] = (),
     ) -> None:
-        """`manifests`: with what is published of each period. `notes`: sentences about periods that are not read. `replaced`: a former
-        export whose rows of these periods go. `unreadable`: sentences about periods that should be read and cannot be.
+        """`manifests`: each with what is published of its period. `notes`: sentences about periods that are not read. `replaced`: a former
+        export, whose rows of these periods are deleted. `unreadable`: sentences about periods that should be read and cannot be read.
         """
         self._opened, self._notes, self._replaced, self._unreadable = opened, list(notes), replaced, list(unreadable)
         self._periods = [
@@ -130,7 +130,7 @@ class FilesExport:
         return {"source_id": self._opened.files.source_id, "periods": periods, **{name: those for name, those in said.items() if those}}
 
     def estimate(self) -> Estimate:
-        """From the sizes of the files; 0 for what is not known."""
+        """Estimated from the sizes of the files; an unknown size counts as 0."""
         size = sum(one.size for one in self._periods)
         return Estimate(
             bytes_read=size,

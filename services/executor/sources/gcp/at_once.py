@@ -1,4 +1,4 @@
-"""Several calls at once, each of which waits for BigQuery: what does not depend on each other does not wait for each other."""
+"""Several concurrent calls to BigQuery: calls that do not depend on each other do not wait for each other."""
 
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ from contextvars import copy_context
 def each[Key: Hashable, Answer](
     keys: Iterable[Key], call: Callable[[Key], Answer], *, beside: Callable[[], object] | None = None
 ) -> dict[Key, Answer]:
-    """What `call` returns for each key, in order. Raises the error of the first key that has one, once all calls have ended, also that of
-    `beside`, whatever comes of it.
+    """What `call` returns for each key, in order. Once all calls have ended, `beside` included, raises the error of the first key that has
+    one. The result of `beside` does not matter.
     """
     wanted = list(dict.fromkeys(keys))
     if len(wanted) <= 1 and beside is None:

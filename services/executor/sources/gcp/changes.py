@@ -1,8 +1,9 @@
 """Finds what has changed in a tenant's exports since the last run, and which days are read anew because of it.
 
-An export only grows: late rows and corrections are new rows, with an export time later than all before. So of a day that is published, only
-the rows since are read, and the two newest partitions' times say which days have any. An export that was created anew, or whose rows up to
-the watermark are gone, is another one: the days of its history are compared with what is published, and read as a whole.
+An export only grows: late rows and corrections are new rows, with an export time later than all rows before. So for a day that is
+published, only the rows since then are read, and the newest partitions show which days have such rows. If an export was recreated, or its
+rows up to the watermark are gone, it counts as another export: the days of its history are compared with what is published, and read as a
+whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ class _Tables:
     created_at: Mapping[TableName, datetime]
 
     def watermark(self, table: TableName, request: ChangedRequest) -> Watermark | None:
-        """How far this very table has been read; None if it is another one than before."""
+        """How far this table has been read; None if it is not the same table as before."""
         mark = request.ledger.watermarks.get(str(table))
         return mark if mark and mark.source_created_at == self.created_at.get(table) else None
 
@@ -48,7 +49,7 @@ def select_changed(
     tables = _Tables(found=found, created_at=created)
     marks = {table: mark for table in found.tables if (mark := tables.watermark(table, request))}
     arrivals = each(marks, lambda table: cloud.arrivals(table, marks[table].watermark, check_cancelled))
-    # The rows at the watermark itself are read, too: if days have been read from a table and these are gone, rows have been taken away.
+    # The rows at the watermark itself are read, too: if days have been read from the table and these rows are gone, rows have been deleted.
     read_from = {one.source_table for one in request.ledger.followed.values()}
     if marks.keys() != set(found.tables) or any(str(table) in read_from and not one.days for table, one in arrivals.items()):
         return _anew(cloud, tables, request, check_cancelled)
@@ -86,8 +87,8 @@ def _since(
 def _changed_tables(
     cloud: GcpBilling, tables: _Tables, request: ChangedRequest, days: set[date], check_cancelled: CheckCancelled
 ) -> tuple[set[date], int]:
-    """Those of these days that are now read from another table than before, and the bytes it took to see it. Rows came for them in the
-    table that they are not read from.
+    """Those of these days that are now read from another table than before, and the bytes read to find this out. New rows for these days
+    arrived in the table that they were not read from.
     """
     if not days:
         return set(), 0
@@ -97,7 +98,7 @@ def _changed_tables(
 
 
 def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_cancelled: CheckCancelled) -> ExportSelection | Unchanged:
-    """The history as a whole, and days before it that are followed and differ; but no day of which the export has much less than is
+    """The whole history, and earlier days that are followed and differ. A day is left out if the export has much less of it than is
     published.
     """
     days = Period(first=request.horizon, last=request.today)
@@ -112,11 +113,11 @@ def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_can
     compared = {day: compare(request.published_of(day), held) for day, held in has.items()}
     kept = [day for day, found in compared.items() if found is Compared.MUCH_LESS]
     due = [day for day, found in compared.items() if found is not Compared.MUCH_LESS and _is_due(tables, request, day, found)]
-    # A day that was never followed is a hole for the next run. One that is counts as read once the watermark is there.
+    # A day that was never followed is a hole for the next run. A followed day counts as read once there is a watermark.
     is_complete = len(due) <= MOST_DAYS or not request.ledger.followed
     if not due:
         return Unchanged(as_of=max(reached.values()))
-    # A table without rows counts as read, too: the rows that it gets later are new.
+    # A table without rows counts as read, too: rows that it gets later are new.
     reached = {table: reached.get(table, max(reached.values())) for table in read}
     selection = _selection(cloud, tables, request, due[:MOST_DAYS], {}, check_cancelled)
     note = f" {len(kept)} days stay as they are published: the export has much less of them." if kept else ""

@@ -1,4 +1,4 @@
-"""Chooses, for each day, which of an account's two exports is read, by what they hold.
+"""Chooses, for each day, which of an account's two exports is read. It compares what they hold.
 
 The detailed export has every row of the standard one from the moment when it was turned on (or from the start of the previous month, in a
 multi-region). Earlier days are only in the standard one, and the detailed one may have a part of the day itself.
@@ -12,7 +12,7 @@ from datetime import date
 from services.executor.records import Period
 
 FULL = 0.99
-"""Fraction of the standard export's size; the rest allows for the two being written at different times."""
+"""The detailed export counts as complete from this fraction of the standard export's size: the two are written at different times."""
 MAX_NAMED = 3
 """Ranges of days that a reason names."""
 

@@ -27,11 +27,11 @@ class RowFilter:
     """Which rows of an export are read."""
 
     period: Period | None
-    """Those whose usage began on one of these days (UTC); None: on any day."""
+    """Rows whose usage began on one of these days (UTC); None: on any day."""
     since: datetime | None = None
-    """Those that were exported after this time; None: at any time."""
+    """Rows that were exported after this time; None: at any time."""
     is_inclusive: bool = False
-    """Those that were exported at `since`, too."""
+    """True: also rows that were exported exactly at `since`."""
 
     @property
     def conditions(self) -> list[str]:
@@ -45,7 +45,9 @@ class RowFilter:
 
     @property
     def arrived_from(self) -> date:
-        """No row arrives before its usage, or before it was exported. For clock differences, a day and an hour are allowed."""
+        """The first day on which a row may have arrived: not before its usage, and not before it was exported. A day and an hour are
+        allowed for clock differences.
+        """
         starts = [self.period.first - timedelta(days=1)] if self.period else []
         starts += [(self.since.astimezone(UTC) - timedelta(hours=1)).date()] if self.since else []
         return max(starts)
@@ -72,7 +74,7 @@ def focus_totals(table: TableName, period: Period) -> tuple[str, list[bigquery.S
 def restriction(rows: RowFilter, *, by_ingestion: bool) -> str:
     """The row filter for the Storage Read API.
 
-    `by_ingestion`: the table is partitioned by arrival time, as exports are: so older partitions are not read, and a run's cost does not
+    `by_ingestion`: the table is partitioned by arrival time, as exports are. Then older partitions are not read, and a run's cost does not
     grow with the history.
     """
     # NULL: rows that were just streamed have no partition yet.

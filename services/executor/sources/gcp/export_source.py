@@ -16,7 +16,7 @@ from services.executor.sources.gcp.exports import TableName, choose_exports, nam
 from services.executor.sources.gcp.found import ExportDays
 
 MAX_VIEWS = 20
-"""Views whose columns are read, to suggest one that the tenant may have meant."""
+"""The most views whose columns are read to suggest the view that the tenant may have meant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +28,11 @@ class ExportPart:
     since: Mapping[date, datetime] | None = None
     """For each day, only rows exported after this time are read; None: all rows."""
     exported_to: Mapping[date, datetime | None] = field(default_factory=dict)
-    """Of days of which only newer rows are read: the greatest export time of those that are published."""
+    """For days of which only newer rows are read: the greatest export time of the rows that are published."""
 
     @property
     def rows(self) -> RowFilter:
-        """The filter for BigQuery, which has one time for all days; the rest is left out after reading."""
+        """The filter for BigQuery. It has one time for all days; rows that are too old for their day are dropped after reading."""
         return RowFilter(period=self.period, since=min(self.since.values()) if self.since else None)
 
 
@@ -104,7 +104,7 @@ def select_exports(cloud: GcpBilling, named: str | None, period: Period, check_c
 
 
 def choose_tables(cloud: GcpBilling, found: FoundTables, period: Period, check_cancelled: Callable[[], None]) -> ExportSelection:
-    """For each day of the period the table that it is read from as a whole. Blocks. Raises as `select_exports` does."""
+    """For each day of the period, the table from which the whole day is read. Blocks. Raises as `select_exports` does."""
     if found.standard:
         return _of_both(cloud, found.standard, found.table, period, check_cancelled)
     return ExportSelection(parts=(ExportPart(table=found.table, period=period),), reason=found.reason)

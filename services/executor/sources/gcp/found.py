@@ -48,7 +48,7 @@ class Listing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guess:
-    """What a project had the last time."""
+    """What a project had at the last run."""
 
     datasets: tuple[str, ...] = ()
     """Those with exports first."""
@@ -56,7 +56,9 @@ class Guess:
 
 
 class Guesses:
-    """Says what to ask a project about first: all that a run uses it has asked for, with the tenant's own rights."""
+    """Says what to ask a project about first. It is only a guess: a run uses only what it has asked for itself, with the tenant's own
+    rights.
+    """
 
     def __init__(self, *, size: int) -> None:
         """`size`: projects."""
@@ -82,9 +84,9 @@ _guesses: Final = Guesses(size=10_000)
 
 
 def list_tables(client: bigquery.Client, describe: Callable[[TableName], object], check_cancelled: Callable[[], None]) -> Listing:
-    """The tables in the datasets of the client's project, as far as the account may see them. Most projects have the exports that they had
-    the last time: these are described, and the datasets of then listed, while it is asked which there are. Calls `check_cancelled` often.
-    Raises the client's errors; those about what is no longer there mean nothing.
+    """The tables in the datasets of the client's project, as far as the account may see them. Most projects have the same exports as at the
+    last run. So these exports are described, and the datasets of the last run are listed, concurrently with the listing of all datasets.
+    Calls `check_cancelled` often. Raises the client's errors, but not errors about tables and datasets that no longer exist.
     """
     tables, hidden = list[Listed](), list[str]()
 

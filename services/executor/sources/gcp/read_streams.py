@@ -23,8 +23,8 @@ AHEAD_BYTES: Final = 64 * 2**20
 def read_session(
     reader: Any, session: types.ReadSession, reading: Reading, at_once: int, check_cancelled: Callable[[], None]
 ) -> Iterator[pa.RecordBatch]:
-    """All rows of the session, in no order. `at_once`: its streams that are read at once, if AHEAD_BYTES is enough for their batches; the
-    session has as many as BigQuery finds right. `reading` counts what arrives. Raises the reader's errors, and what `check_cancelled`
+    """All rows of the session, in no order. `at_once`: the most streams that are read at once, if AHEAD_BYTES is enough for their batches.
+    BigQuery decides how many streams the session has. `reading` counts what arrives. Raises the reader's errors, and what `check_cancelled`
     raises.
     """
     reading.begin()
@@ -33,7 +33,7 @@ def read_session(
     span_name, attributes = calls.of_bigquery("read_rows")
 
     def lane() -> Iterator[tuple[pa.RecordBatch, int]]:
-        """One stream after the other: whichever is next when its last one has ended."""
+        """Reads one stream after the other: when one has ended, the next that no lane has begun."""
         for name in names:
             span = tracer.begin(span_name, attributes, inside=reader_span, kind=SpanKind.CLIENT)
             try:
@@ -53,7 +53,7 @@ def read_session(
             yield batch
     finally:
         deque(names, maxlen=0)  # no lane begins another stream
-        for stream in opened.copy():  # those in which a thread may still wait
+        for stream in opened.copy():  # streams in which a thread may still wait
             stream.cancel()
 
 

@@ -69,7 +69,7 @@ class RowLimits:
     most: int = 100_000_000
     """The most that are read here."""
     hand_over: int = 0
-    """More than this are left to BigQuery, where that is possible; 0: never."""
+    """Exports with more rows than this are left to BigQuery, if that is possible; 0: never."""
 
 
 USUAL_LIMITS: Final = RowLimits()
@@ -90,7 +90,7 @@ class GcpExport:
 
     @property
     def origin(self) -> Mapping[str, Any]:
-        """The tables; of two also which days come from which."""
+        """The tables. If there are two, also which days come from which."""
         found = self._selection
         origin: dict[str, object] = {"source_table": ", ".join(str(table) for table in found.tables), "source_reason": found.reason}
         if places := sorted({place for table in found.tables if (place := self._cloud.location(table))}):
@@ -118,7 +118,7 @@ class GcpExport:
         )
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
-        """All rows, part by part. The first is read once all have been allowed."""
+        """All rows, part by part. The first part is read after the meter has allowed all parts."""
         self._rows, self._costs, self._credits, self._exported_to = 0, [], [], {}
         parts = dict(enumerate(self._selection.parts))
         reads = each(parts, lambda place: self._cloud.read(parts[place].table, None, parts[place].rows, check_cancelled))
@@ -133,7 +133,7 @@ class GcpExport:
                     yield piece.table
 
     def hand_over(self, table: StagingTable, place: Callable[[], str], check_cancelled: CheckCancelled) -> HandedOver | None:
-        """By a query of the tenant's own, if the operator lets it and there are enough rows; `sources.source.HandsOver`."""
+        """By a query in the tenant's project, if the operator allows it and there are enough rows; `sources.source.HandsOver`."""
         if not self._limits.hand_over:
             return None
         found = hand_over(self._cloud, self._selection.parts, table, place, check_cancelled, more_than=self._limits.hand_over)
@@ -172,7 +172,7 @@ class GcpExport:
             since=part.since[day] if part.since else None,
             source_table=str(part.table),
             source_created_at=self._cloud.created_at(part.table),
-            # Without newer rows, what is published stays.
+            # Without newer rows, the published rows stay.
             exported_to=self._exported_to.get(day, part.exported_to.get(day)),
             is_followed=self._selection.is_followed,
         )

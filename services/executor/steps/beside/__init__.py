@@ -1,1 +1,1 @@
-"""What is derived of a table beside its publish: from the rows that it is about to hold, and published in the same transaction."""
+"""Tables that are derived from a table while it is being published: from the rows that it is about to hold, in the same transaction."""

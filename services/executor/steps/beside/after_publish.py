@@ -1,9 +1,9 @@
 """What the tables of a source will hold of the run's days once its publish has committed, from the rows that are staged by then. So steps
-that derive from these tables can work beside the publish instead of after it.
+that derive from these tables can run concurrently with the publish instead of after it.
 
-It is not known then whether the publish commits, nor what others publish before it does. Therefore what was derived is published only after
-it, and only if the table holds the very rows that were read here: see `ledger_script.superseded`. That the publish may have committed by
-the time they are read changes nothing: it adds only rows that are newer than those that stay.
+At that time it is unknown whether the publish will commit, and what others publish before it. So derived rows are published only with or
+after it, and only if the table holds exactly the rows that were read here: see `is_superseded` in `ledger_measures`. If the publish has
+already committed when they are read, nothing changes: it adds only rows that are newer than the rows that stay.
 """
 
 from services.executor.ledger.days import DAY_READS
@@ -15,7 +15,7 @@ from services.platform.bigquery.sql import Block
 
 
 def tables_after(replacement: Replacement, rows: Block) -> tuple[TableAfter, ...]:
-    """The published table, and the ledger of days. Empty for a publish of which it cannot be said beforehand: one that keeps no ledger of a
+    """The published table, and the ledger of days. Empty if this cannot be known beforehand: for a publish that keeps no ledger of a
     source's days, or replaces only some of the rows of its days.
     """
     ledger = replacement.ledger

@@ -1,5 +1,5 @@
-"""Composes the checks of staged rows into the script that stages them: its last statement measures them, too. So they are no job of their
-own, which BigQuery takes a second for.
+"""Composes the checks of staged rows into the script that stages them: its last statement measures the checks, too. So they need no job of
+their own, which would take BigQuery a second.
 
     DECLARE found STRUCT<billing_rows INT64, ...>;     the script of a `bigquery.sql` step
     ...
@@ -11,10 +11,10 @@ own, which BigQuery takes a second for.
 Why it is the same
     - The checks read what is staged after it is committed, as a job after the script does, and nothing changes it meanwhile: the staging
       table is the run's own. They are measured once more if the script is sent again, of the same rows.
-    - What they compare with, an output of the step, is the script's variable that the output is selected from: the very value.
+    - The checks compare with an output of the step. In the script this is the variable from which the output is selected: the same value.
     - Each table is read by as many statements as before, so it is charged as often.
-    - A check that fails fails no statement: the answer says so, and the steps are judged one after the other, see `Checks.run_both`. If
-      data is `missing`, the checks of that try mean nothing, and are dropped.
+    - A failed check does not fail the statement. The answer has the check's result, and the steps are judged one after the other, see
+      `Checks.run_both`. If data is `missing`, the checks of that try mean nothing, and are dropped.
 """
 
 import re

@@ -2,10 +2,10 @@
 transaction, so that the derived one never lags, and what both need is read once. Part of `publish_script`, which explains why the
 transaction as a whole is safe.
 
-The derived rows were made beside the publish, of the rows that the source's own table was about to hold. They are published only if it
-holds these rows once the transaction has replaced them; that is known beforehand, from what stays and what is staged. If it will not, for
-another run has published in between, or if a day of the derived table would lose too much, nothing is published by this script, and both
-steps publish one after the other.
+The derived rows were made before this publish, from the rows that the source's own table was about to hold. They are published only if the
+source's table will hold exactly these rows after the transaction. This is known beforehand, from the rows that stay and the rows that are
+staged. If it will not hold them, because another run has published in between, or if a day of the derived table would lose too much, this
+script publishes nothing, and the two steps publish one after the other.
 """
 
 from typing import Any, Final
@@ -23,8 +23,8 @@ IS_STALE: Final = "is_stale"
 
 
 def along(replacement: Replacement, rows: Block, source: Replacement, source_after: TableAfter) -> Along | None:
-    """What is done for the table of `replacement`, which is derived from that of `source`; None if it is derived from another one.
-    `source_after`: the rows that the latter will hold.
+    """What is done for the table of `replacement`, which is derived from the table of `source`; None if it is derived from another table.
+    `source_after`: the rows that the table of `source` will hold.
     """
     ledger = replacement.ledger
     if ledger is None or source.ledger is None or ledger.kind is not LedgerKind.DERIVED:
@@ -50,7 +50,7 @@ def of_derived(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuses_derived(answer: dict[str, Any], *, accepts_less: bool) -> bool:
-    """True if the script has published nothing for the derived table's sake, and the source's own table could be published alone."""
+    """True if the script has published nothing only because of the derived table: the source's own table could be published alone."""
     own = not accepts_less and (answer["is_superseded"] or any(one["is_too_little"] for one in answer["changes"]))
     derived = answer[IS_STALE] or (not accepts_less and any(one["is_too_little"] for one in answer[DERIVED_CHANGES]))
     return derived and not own

@@ -1,4 +1,4 @@
-"""Leaves an export's rows to BigQuery where the source can, and says why where it cannot."""
+"""Lets BigQuery copy an export's rows if the source can do that. If it cannot, says why."""
 
 import asyncio
 from datetime import timedelta
@@ -17,14 +17,14 @@ _log = structlog.get_logger()
 
 
 class Handover:
-    """Of one try of a step, for its worker thread: what has to wait there for the event loop is done here."""
+    """For one try of a step, in its worker thread. Here the thread waits for what the event loop has to do."""
 
     def __init__(self, context: StepContext, table: StagingTable) -> None:
         """On the event loop."""
         self._context, self._table, self._loop = context, table, asyncio.get_running_loop()
 
     def take(self, export: Export, check_cancelled: CheckCancelled) -> Staged | None:
-        """The rows that the staging table has got; None: it is empty, and the export is to be read. Raises Unavailable, and what
+        """The rows that are in the staging table now; None: it is empty, and the export must be read. Raises Unavailable, and what
         `check_cancelled` raises.
         """
         if not isinstance(export, HandsOver):

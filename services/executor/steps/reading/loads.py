@@ -17,9 +17,9 @@ from services.executor.steps.reading.waiting import wait_for
 from services.executor.templates.step import StepContext
 
 PART_BYTES: Final = 32 * 2**20
-"""Of a Parquet file that is loaded while the next one is written. Most exports are smaller, and loaded by one job at the end."""
+"""Bytes of a Parquet file that is loaded while the next one is written. Most exports are smaller, and are loaded by one job at the end."""
 LOADS_AT_ONCE: Final = 2
-"""Files that are being loaded, or wait for it, beside the one that is written."""
+"""The most files that are being loaded, or wait to be loaded, while another one is written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Staged:
 
 
 class PartLoads:
-    """Of one try of a step, for its worker thread; the loads are tasks of the event loop."""
+    """For one try of a step, in its worker thread. The loads are tasks of the event loop."""
 
     def __init__(self, context: StepContext, table: StagingTable) -> None:
         """On the event loop."""
@@ -40,8 +40,8 @@ class PartLoads:
         self._loading = deque[Future[None]]()
 
     def take(self, parts: Generator[tuple[Spooled, bool]], check_cancelled: CheckCancelled) -> Spooled | Staged:
-        """Loads all parts. A file that is the only one is returned, and still to be loaded. Blocks. Raises StepError if the table has other
-        rows in the end than the files had; Unavailable, and what `parts` and `check_cancelled` raise.
+        """Loads all parts. If there is only one file, it is returned, and the caller must load it. Blocks. Raises StepError if in the end
+        the table does not have the number of rows that the files had; Unavailable, and what `parts` and `check_cancelled` raise.
         """
         rows = size = number = 0
         with closing(parts):
@@ -76,7 +76,7 @@ class PartLoads:
             await staging.fill(tenant_id, self._table, part.file, part.size, within=within, account=context.meter, is_part=True)
 
     def _wait(self, most: int, check_cancelled: CheckCancelled) -> None:
-        """Until `most` are left. Raises what one of them has raised."""
+        """Waits until at most `most` loads are left. Raises the error of a load that has failed."""
         while len(self._loading) > most:
             wait_for(self._loading[0], self._loop, check_cancelled)
             self._loading.popleft()

@@ -1,4 +1,4 @@
-"""Records, as a failed check that warns, what an export should have had and could not be read of it while the rest was."""
+"""Records which parts of an export could not be read while the rest was read: as a failed check that only warns."""
 
 import uuid
 from collections.abc import Mapping

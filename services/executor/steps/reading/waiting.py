@@ -12,7 +12,9 @@ LOOK_SECONDS: Final = 1.0
 def wait_for[Answer](
     work: Coroutine[Any, Any, Answer] | Future[Answer], loop: asyncio.AbstractEventLoop, check_cancelled: Callable[[], None]
 ) -> Answer:
-    """The answer of the work, which is begun unless it has been. Raises its error, and what `check_cancelled` raises, which cancels it."""
+    """Begins the work, unless it has begun, and returns its answer. Raises the work's error, and what `check_cancelled` raises; the latter
+    cancels the work.
+    """
     if not isinstance(work, Future):
         try:
             check_cancelled()

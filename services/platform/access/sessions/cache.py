@@ -14,15 +14,15 @@ from services.platform.errors import Unauthenticated, Unavailable
 from services.platform.settings import ServiceSettings
 
 MAX_WAITING = 50
-"""Look-ups of tokens that were never good here, of one client, that wait for auth at once."""
+"""The most look-ups of one client that wait for auth at once, for tokens that were never good here."""
 
 
 class SessionCache:
     """For `key_cache_seconds`, and not beyond the end of token and key. Keeps hashes, never tokens. Looks tokens in use up again in the
     background, as `KeyCache` does keys.
 
-    What cannot be a token of ours costs no look-up. Refused tokens are cached apart, so that invented ones evict no good ones, and a token
-    that was good before never waits because of them.
+    A text that cannot be a token of ours costs no look-up. Refused tokens have a cache of their own, so that invented tokens evict no good
+    ones, and a token that was good before never waits for them.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SessionCache:
         self._sessions.invalidate_if(lambda session: tenant_id in {"", session.holder.tenant_id})
 
     async def _ask_for(self, client: str, token: str, hashed: str) -> Session:
-        """Counted until it is answered, also if the client has left before."""
+        """Counted until it is answered, even if the client has disconnected."""
         self._waiting[client] += 1
         try:
             return await self._ask(token, hashed)

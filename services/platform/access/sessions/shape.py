@@ -1,4 +1,4 @@
-"""What a session token of ours looks like. Pure, and without the secret, which only auth has: what cannot be one costs no call to it."""
+"""Recognises what cannot be a session token of ours, so that it costs no call to auth. Pure, without the secret, which only auth has."""
 
 import base64
 import binascii
@@ -21,8 +21,8 @@ SIGNATURE_BYTES = 32
 def may_be_good(token: str, *, now: datetime) -> bool:
     """True if nothing but its signature and its key are left to verify. `now` is UTC.
 
-    A token has one spelling: decoders of base64 ignore padding, foreign characters and the last bits, so that without this rule one token
-    would be any number of different texts.
+    Only one spelling of a token is accepted. Decoders of base64 ignore padding, foreign characters and the last bits, so without this rule
+    one token could be written as many different texts.
     """
     parts = token.split(".") if len(token) <= MAX_CHARACTERS else []
     match [_decoded(part) for part in parts]:

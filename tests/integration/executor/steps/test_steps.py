@@ -131,7 +131,7 @@ async def test_independent_steps_work_at_once_and_what_they_tell_has_an_order(to
 
 
 async def test_the_first_failure_in_the_templates_order_is_the_runs(tools: Toolbox, begin: Begin, store: Store) -> None:
-    """`b` fails before `a`; who needs them is skipped, who does not goes on; the epilogue comes last and can fail without being heard."""
+    """`b` fails before `a`; steps that need them are skipped, others go on; the final steps come last, and their failure does not count."""
     b_failed, steps = asyncio.Event(), Steps()
 
     async def a(_: StepContext) -> StepResult:
@@ -172,7 +172,7 @@ async def test_the_first_failure_in_the_templates_order_is_the_runs(tools: Toolb
     }
 
 
-async def test_a_stopped_run_has_its_epilogue(tools: Toolbox, begin: Begin, store: Store) -> None:
+async def test_a_stopped_run_has_its_final_steps(tools: Toolbox, begin: Begin, store: Store) -> None:
     """Stopped while it works, as a cancel and the run's own deadline do: its step ends, then `on_failure` and `always` run."""
     working, steps = asyncio.Event(), Steps()
 

@@ -16,7 +16,7 @@ class Finding:
     problem: str
     """A sentence: what is wrong, and what it leads to."""
     mend: str
-    """The command that mends it, or shows why."""
+    """The command that corrects it, or shows the cause."""
 
     @property
     def runbook(self) -> str:

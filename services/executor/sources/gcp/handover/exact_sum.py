@@ -1,10 +1,10 @@
 """The sum of a row's credits in GoogleSQL, rounded once, as `rows.flatten.credits_total` has it: SUM would round with every amount.
 
-Two numbers are simply added. Of more, each amount is cut into three whole numbers, which add up without rounding: those of a unit of 2^-22,
-of what is left in units of 2^-70, and of what is left then in units of 2^-118. Carried over, the lower two are 0 at least and less than
-2^48. The highest two make a double of 53 bits at most, to which the lowest is added, which rounds once. If they need more bits, the lowest
-is beyond the last digit of the sum: it only decides on which side of the middle between two doubles the sum is, for which a quarter of a
-unit does as well.
+Two numbers are simply added. If there are more, each amount is cut into three whole numbers, which add up without rounding: the amount in
+units of 2^-22, its rest in units of 2^-70, and the rest after that in units of 2^-118. After carrying, each of the lower two sums is at
+least 0 and less than 2^48. If the higher two sums together fit into a double (53 bits), the lowest sum is added to this double, which
+rounds once. If they need more bits, the lowest sum is beyond the last digit of the result. Then it only decides on which side of the middle
+between two doubles the result is, and a quarter of a unit takes its place.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """The flattening of `rows.flatten` in GoogleSQL, for exports as Google writes them: the same rows, with JSON of the same values.
 
-Where an export has anything else, a column that no staging column takes above all, there is no such SQL: that export is read, and flattened
-here. Tests hold both to be equal, with ZetaSQL's own implementation of GoogleSQL.
+If an export has anything else, e.g. a column that no staging column takes, there is no such SQL: the export is read, and flattened by
+`rows.flatten`. Tests check that both give the same rows, with ZetaSQL's own implementation of GoogleSQL.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ def rows_of(part: ExportPart, *, by_ingestion: bool, as_of: str) -> str:
     """The rest of a SELECT: the rows AS r of the part that its table had at the time `as_of`, a constant expression."""
     # Only names that were checked, dates and times.
     where = restriction(part.rows, by_ingestion=by_ingestion)
-    if part.since:  # of each day what is newer, as `export_rows.newer_rows` has it
+    if part.since:  # for each day only newer rows, as `export_rows.newer_rows` does it
         newer = (f"(DATE({TIME}) = '{day}' AND {EXPORTED} > TIMESTAMP '{_utc(since)}')" for day, since in part.since.items())
         where = f"{where} AND ({' OR '.join(newer)})"
     return f"FROM `{part.table}` AS r FOR SYSTEM_TIME AS OF {as_of} WHERE {where}"
@@ -71,7 +71,9 @@ def day_totals(export: Sequence[SchemaField]) -> str:
 
 
 def and_its_moment(totals: str) -> str:
-    """A query of `day_totals` as of NOW, with a row without a day besides: its `exported_to` is that moment, by BigQuery's clock."""
+    """A query of `day_totals` as of NOW, with one more row that has no day: the `exported_to` of this row is the time of the reading, by
+    BigQuery's clock.
+    """
     return f"{totals} UNION ALL SELECT NULL AS day, 0 AS row_count, 0.0 AS cost, 0.0 AS credits, {NOW} AS exported_to"
 
 

@@ -1,8 +1,9 @@
 """Leaves a large export to BigQuery, with the tenant's own identity and at the tenant's expense.
 
-One query adds up what the export holds of the run's days, and says when that was by BigQuery's clock; a second one, of the same moment,
-flattens the rows into a table of the dataset `convergence_handover` in the tenant's project. There the executor's own account may read, so
-it can copy that table, for free, to where only it may write. It reads nothing else of a tenant, and only what this query has just written.
+One query adds up what the export holds of the run's days, and returns the time of its reading by BigQuery's clock. A second query, as of
+the same time, flattens the rows into a table of the dataset `convergence_handover` in the tenant's project. The executor's own account may
+read this dataset, so it copies the table, for free, to a place where only this account may write. It reads nothing else in a tenant's
+project.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from services.executor.staging.shape import LIFE, StagingTable
 from services.platform.tracing.bigquery import asked
 
 DATASET: Final = "convergence_handover"
-"""The tenant's dataset through which rows of exports go; where there is none, exports are read."""
+"""The tenant's dataset through which rows of exports are copied. If a tenant has no such dataset, its exports are read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +53,9 @@ def hand_over(
     *,
     more_than: int,
 ) -> tuple[HandedOver, Mapping[date, DaySums]] | None:
-    """The rows, with the columns of `table`, in a table of the tenant's own, and what they add up to; None if there are `more_than` rows or
-    fewer, or views among the exports. `place`: where `table` is. Blocks. Raises StepError if it cannot be: then nothing has happened;
-    what `check_cancelled` raises.
+    """The rows, with the columns of `table`, in a table of the tenant's project, and their sums. None if there are at most `more_than`
+    rows, or views among the exports. `place`: the location of `table`. Blocks. Raises StepError if it is not possible: then nothing has
+    happened. Raises what `check_cancelled` raises.
     """
     if any(cloud.described(part.table).table_type != "TABLE" for part in parts):
         return None
@@ -90,7 +91,7 @@ def hand_over(
 
 
 def _common_place(cloud: GcpBilling, parts: Sequence[ExportPart], staging: str) -> str:
-    """Where the exports, the dataset and the staging table are: a query, and a copy, sees one location only."""
+    """The location of the exports, the dataset and the staging table. It must be one: a query or a copy sees only one location."""
     with cloud.translate_errors(f"dataset {DATASET}", Role.DATA_VIEWER), asked("get_dataset"):
         try:
             dataset = cloud.client.get_dataset(f"{cloud.project}.{DATASET}", timeout=SECONDS, retry=RETRY)

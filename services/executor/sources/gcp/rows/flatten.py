@@ -1,6 +1,7 @@
 """Turns rows of an export into rows of its staging table: one column each, lists as JSON, unknown columns kept aside.
 
-Done here and not in SQL: BigQuery would charge slots for a subquery a row, twice (checks and publish), and the emulator is slow at it.
+Done here and not in SQL: for each row BigQuery would charge slots for a subquery, twice (checks and publish), and the emulator is slow at
+it.
 """
 
 import json
@@ -17,7 +18,7 @@ from services.executor.sources.json_text import is_list, json_text, list_text, o
 from services.executor.staging.casting import ColumnMisfit, cast_column, part
 
 OTHER = "other_columns_json"
-"""The staging column with everything in the export that has no staging column, under the export's own names."""
+"""The staging column for everything in the export that has no staging column of its own, under the export's names."""
 SOURCE = "source_table"
 """The staging column with the name of the table that was read."""
 _ENTRIES = pa.list_(pa.struct([]))

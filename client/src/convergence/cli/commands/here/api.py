@@ -40,7 +40,7 @@ def api(
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", metavar="NAME:VALUE", help="A header, no secret. Repeatable.")
     ] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="Call with the admin key; without it with the API key, if there is one.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="Call with the admin key. Default: the API key, if there is one.")] = False,
 ) -> None:
     """Make one call of the REST interface and print what it answers, errors too; the exit status says how it went."""
     if method.upper() not in METHODS:

@@ -30,7 +30,7 @@ def doctor(
         str, typer.Option("--origin", metavar="URL", help="Also check that pages of this origin may call.", show_default=False)
     ] = "",
 ) -> None:
-    """Find out what is wrong with an installation; each problem comes with the command that mends it. Ends with 1 if there is any.
+    """Find out what is wrong with an installation; each problem comes with the command that corrects it. Ends with 1 if there is any.
 
     With --local it runs in a clone, where `make up` runs, or in a service's container, where it is `python -m services.doctor`.
     """

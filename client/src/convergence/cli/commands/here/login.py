@@ -36,11 +36,11 @@ def login(
         str, typer.Option("--admin-key-file", metavar="FILE", help="The admin key; -: from stdin.", show_default=False)
     ] = "",
     admin: Annotated[bool, typer.Option("--admin", help="Ask for an admin key instead of an API key.")] = False,
-    laptop: Annotated[bool, typer.Option("--laptop", help="Take URL and admin key of the suite that `make up` started here.")] = False,
+    laptop: Annotated[bool, typer.Option("--laptop", help="Use URL and admin key of the suite that `make up` started here.")] = False,
     ca_file: Annotated[
         str, typer.Option("--ca-file", metavar="FILE", help="Trust these certificates, not the system's.", show_default=False)
     ] = "",
-    user_id: Annotated[str, typer.Option("--user-id", help="On whose behalf you call, for the records.", show_default=False)] = "",
+    user_id: Annotated[str, typer.Option("--user-id", help="The user for whom you call, for the records.", show_default=False)] = "",
     check: Annotated[bool, typer.Option("--check/--no-check", help="Try the keys before they are stored.")] = True,
 ) -> None:
     """Store where an installation is, and a key for it, as a profile, and use that from now on where none is named.
@@ -94,7 +94,7 @@ def default_now(before: str, name: str) -> str:
 
 
 def logout(cli: Invocation) -> None:
-    """Forget a profile and its keys: --profile, or the one in use. The keys themselves go on working until they are revoked."""
+    """Forget a profile and its keys: --profile, or the one in use. The keys themselves keep working until they are revoked."""
     file = ProfileFile.of(os.environ)
     name = cli.shared.profile or file.read().default
     if not name:

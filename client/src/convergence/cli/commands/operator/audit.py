@@ -25,8 +25,8 @@ def audit(
     ] = "",
     end: Annotated[str, typer.Option("--to", metavar="TIME", help="Calls that ended before this time.")] = "",
     action: Annotated[str, typer.Option(help="Only this RPC, e.g. RunPipeline.")] = "",
-    all_chains: Annotated[bool, typer.Option("--all", help="Of all tenants and the platform (operator).")] = False,
-    chain: Annotated[str, typer.Option("--chain", help="Of this tenant, or -: the platform (operator).")] = "",
+    all_chains: Annotated[bool, typer.Option("--all", help="Entries of all tenants and of the platform (operator).")] = False,
+    chain: Annotated[str, typer.Option("--chain", help="Entries of this tenant; -: of the platform (operator).")] = "",
     limit: Limit = 50,
 ) -> None:
     """List the audit log, newest first. A tenant's key needs the scope audit:read."""

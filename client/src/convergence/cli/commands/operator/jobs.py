@@ -25,7 +25,7 @@ def trigger(cli: Invocation) -> None:
 
 @noun.command("process-queue", example="convergence jobs process-queue --max-runs 10")
 def process_queue(cli: Invocation, *, max_runs: Annotated[int, typer.Option("--max-runs", min=1, max=500)] = 1) -> None:
-    """Start the next queued runs; take over those of dead processes."""
+    """Start the next queued runs, and take over the runs of dead processes."""
     answer = cli.client.jobs.process_queue(max_runs=max_runs)
     _show(cli, answer)
     if not cli.printer.is_json:

@@ -19,7 +19,7 @@ from convergence.cli.secret_file import check_new, write_secret
 
 noun = Noun("keys", "Tenants' API keys (operator).")
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, never the key.")]
-Expires = Annotated[str, typer.Option("--expires", metavar="TIME", help="E.g. 90d, or 2026-12-31; without it: never.", show_default=False)]
+Expires = Annotated[str, typer.Option("--expires", metavar="TIME", help="E.g. 90d, or 2026-12-31; default: never.", show_default=False)]
 Save = Annotated[bool, typer.Option("--save", help="Store the key in the profile in use instead of printing it.")]
 Out = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Write the key there (mode 0600) instead of printing it.", show_default=False)
@@ -33,7 +33,7 @@ def create_key(
     cli: Invocation,
     *,
     scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="What it may do, e.g. runs:read. Repeatable; without it: the four of the flows.")
+        list[str] | None, typer.Option("--scope", help="What the key may do, e.g. runs:read. Repeatable; default: the flows' four scopes.")
     ] = None,
     expires: Expires = "",
     out: Out = "",
@@ -73,7 +73,7 @@ def rotate_key(
     force: Force = False,
     save: Save = False,
 ) -> None:
-    """Issue a key with the scopes of an old one, which goes on working for a while."""
+    """Issue a key with the scopes of an old key. The old key keeps working for a while."""
     _check(cli, out, force=force, save=save)
     _show_new(cli, cli.client.keys.rotate(key_id, overlap_seconds=overlap, expires_at=_expires(expires)), out, save=save)
 

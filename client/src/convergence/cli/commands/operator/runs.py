@@ -19,7 +19,7 @@ def list_all_runs(
     *,
     status: Annotated[str, typer.Option(help="RUNNING, COMPLETED, FAILED or CANCELLED.")] = "",
     pipeline: Annotated[str, typer.Option(help="E.g. gcp/cost/billing.")] = "",
-    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The UTC day on which they began; without it the last 7 days.")] = "",
+    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The UTC day on which the runs began; default: the last 7 days.")] = "",
     limit: Limit = 50,
 ) -> None:
     """List runs of all tenants, or of --tenant, newest first."""

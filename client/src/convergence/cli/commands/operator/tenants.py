@@ -68,16 +68,16 @@ def put_tenant(
     company: Annotated[str, typer.Option("--company", help="The name on the invoice.")] = "",
     email: Annotated[str, typer.Option("--email", help="The contact's address.")] = "",
     plan: Annotated[str, typer.Option("--plan", help="The plan's name.")] = "",
-    location: Annotated[str, typer.Option("--location", help="Where its data are, e.g. EU; until its first credentials.")] = "",
+    location: Annotated[str, typer.Option("--location", help="Where its data are, e.g. EU. Fixed by its first credentials.")] = "",
     limits: Annotated[
         list[str] | None,
-        typer.Option("--limit", metavar="NAME=NUMBER", help=f"A limit; none: without it. Repeatable. Names: {', '.join(LIMITS)}."),
+        typer.Option("--limit", metavar="NAME=NUMBER", help=f"A limit; NAME=none removes it. Repeatable. Names: {', '.join(LIMITS)}."),
     ] = None,
     body: BodyFile = "",
 ) -> None:
-    """Create a tenant, or change what is given of it. What is not given stays as it is; of a new tenant it takes its default.
+    """Create a tenant, or change the given fields of a tenant. Other fields stay unchanged; for a new tenant they get their defaults.
 
-    With --body the file is the whole tenant, as the REST call takes it: what it leaves out takes its default, or is unlimited.
+    With --body the file is the whole tenant, as in the REST call: fields that it leaves out get their defaults, or are unlimited.
     """
     wanted = read_json_object(body) if body else _stored(cli, tenant_id)
     words = {"company_name": company, "admin_email": email, "plan_name": plan, "location": location}
@@ -121,7 +121,7 @@ def offboard_tenant(
         str, typer.Option("--confirm", help="The tenant's id once more; without it you are asked.", show_default=False)
     ] = "",
     export_uri: Annotated[
-        str, typer.Option("--export-uri", help="A bucket's folder, gs://bucket/folder, that gets all tables before.", show_default=False)
+        str, typer.Option("--export-uri", help="First export all tables to this folder: gs://bucket/folder.", show_default=False)
     ] = "",
 ) -> None:
     """End a tenant finally: its keys stop working, its schedules end, its credentials are destroyed."""

@@ -29,10 +29,10 @@ def query_costs(
         list[str] | None,
         typer.Option("--by", help="Group by provider, service, category, account, billing_account, region, tag:KEY ... Repeatable."),
     ] = None,
-    where: Annotated[list[str] | None, typer.Option("--where", metavar="DIMENSION=VALUE", help="Only these. Repeatable.")] = None,
-    per: Annotated[str, typer.Option("--per", help="day or month; without it the days are one period.")] = "",
+    where: Annotated[list[str] | None, typer.Option("--where", metavar="DIMENSION=VALUE", help="Only these costs. Repeatable.")] = None,
+    per: Annotated[str, typer.Option("--per", help="day or month; default: all days as one period.")] = "",
     metric: Annotated[str, typer.Option("--metric", help="billed, effective, contracted or list.")] = "",
-    top: Annotated[int, typer.Option("--top", min=0, help="Only so many groups; the others are added up in one row.")] = 0,
+    top: Annotated[int, typer.Option("--top", min=0, help="The number of groups to show; the others are added up in one row.")] = 0,
     plot: Annotated[bool, typer.Option("--plot", help="Draw bars, too.")] = False,
     limit: Limit = 200,
 ) -> None:
@@ -95,11 +95,11 @@ def list_changes(
     end: End = "",
     service: Annotated[str, typer.Option(help="Only this service, by its name.")] = "",
     source: Annotated[str, typer.Option(help="Only this source, e.g. gcp.")] = "",
-    after_final: Annotated[bool, typer.Option("--after-final", help="Only of days that had been FINAL.")] = False,
-    moved: Annotated[bool, typer.Option("--moved", help="Leave out first loads: a day's first costs, which replace none.")] = False,
+    after_final: Annotated[bool, typer.Option("--after-final", help="Only changes of days that were FINAL before.")] = False,
+    moved: Annotated[bool, typer.Option("--moved", help="Leave out first loads: a day's first costs, which replace no others.")] = False,
     limit: Limit = 50,
 ) -> None:
-    """Show by how much published costs have moved, newest first."""
+    """Show by how much published costs have changed, newest first."""
     changes = cli.client.costs.changes(
         changed_from=since,
         start_date=start,
@@ -121,7 +121,7 @@ def list_changes(
         column("NOTE", lambda row: "first load" if row.is_first_load else "after FINAL" if row.after_final else "-"),
         column("RUN", lambda row: row.pipeline_logging_id),
     )
-    cli.printer.rows(found, columns, empty="No published cost has moved.")
+    cli.printer.rows(found, columns, empty="No published cost has changed.")
     if not moved and (loads := sum(row.is_first_load for row in found)):
         cli.printer.remark(f"{loads:,} of {len(found):,} are first loads: --moved leaves them out.")
 
@@ -131,11 +131,11 @@ def list_invoices(
     cli: Invocation,
     *,
     start: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="The first invoice month.")],
-    end: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="The last one, included.")],
+    end: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="The last invoice month, included.")],
     account: Annotated[str, typer.Option("--account", help="Only this billing account.")] = "",
     limit: Limit = 100,
 ) -> None:
-    """Show what is invoiced by month, account and currency, beside the amounts of the documents."""
+    """Show what is invoiced by month, account and currency, next to the amounts of the invoice documents."""
     invoices = cli.client.costs.invoices(start_month=start, end_month=end, billing_account_id=account, page_size=page_of(limit))
     columns = (
         column("MONTH", lambda row: row.invoice_month),

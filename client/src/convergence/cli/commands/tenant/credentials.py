@@ -24,12 +24,12 @@ def set_credentials(
     provider: Provider,
     *,
     file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="JSON with the credentials' fields; -: from stdin.")] = STDIN,
-    check: Annotated[bool, typer.Option("--check", help="Try them first; what does not work is not stored.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Try the credentials first; they are not stored if they do not work.")] = False,
     export: Export = "",
 ) -> None:
     """Store credentials, encrypted. They come from a file or stdin, never from the command line.
 
-    The file has the fields alone ({"project_id": ..., "service_account_json": ...}), or is a whole body of the REST call. A key file that
+    The file has only the fields ({"project_id": ..., "service_account_json": ...}), or is a whole body of the REST call. A key file that
     Google's console gives is taken as it is.
     """
     if file == STDIN and sys.stdin.isatty():
@@ -48,7 +48,7 @@ def set_credentials(
 
 @noun.command("list", example="convergence credentials list")
 def list_credentials(cli: Invocation) -> None:
-    """List what is stored, without the secrets: whether it works, and what is to be mended."""
+    """List the stored credentials, without the secrets: whether they work, and what must be corrected."""
     rows = cli.client.credentials.list()
     columns = (
         column("PROVIDER", lambda row: row.provider),
@@ -110,7 +110,7 @@ def show_trust(
     export: Export = "",
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="What is known already, e.g. role_arn=..., project_id=.... Repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="A value that you know already, e.g. role_arn=... or project_id=.... Repeatable."),
     ] = None,
 ) -> None:
     """Show what to set up in the tenant's cloud so that it lets the suite in without a key: files, commands, and the credentials to set."""

@@ -48,7 +48,7 @@ def show_queued(cli: Invocation, scheduled_run_id: ScheduledRunId) -> None:
 
 @noun.command("retry", example="convergence queue retry SCHEDULED_RUN_ID")
 def retry_queued(cli: Invocation, scheduled_run_id: ScheduledRunId) -> None:
-    """Queue a run again that FAILED finally."""
+    """Queue again a run that FAILED finally."""
     _show(cli, cli.client.scheduled_runs.retry(scheduled_run_id))
 
 

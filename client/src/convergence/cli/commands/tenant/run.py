@@ -28,7 +28,7 @@ def start_run(
     param: Parameters = None,
     body: BodyFile = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the run ends, and end with 1 unless it COMPLETED.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="The same, and show its steps as they go on.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="The same, and show the steps as they start and end.")] = False,
     idempotency_key: IdempotencyKey = "",
 ) -> None:
     """Start a run. Without --wait or --watch it returns at once."""
@@ -53,7 +53,7 @@ def start_run(
 
 @noun.command("watch", example="convergence run watch RUN_ID --json | jq -r .event")
 def watch_run(cli: Invocation, run_id: RunId) -> None:
-    """Show a run's steps and checks as they go on, until it ends. Ends with 1 unless it COMPLETED. With --json an event on each line."""
+    """Show a run's steps and checks as they happen, until it ends. Ends with 1 unless it COMPLETED. With --json an event on each line."""
     cli.end(exit_of_run(follow(cli, run_id)))
 
 
@@ -63,7 +63,7 @@ def list_runs(
     *,
     status: Annotated[str, typer.Option(help="RUNNING, COMPLETED, FAILED or CANCELLED.")] = "",
     pipeline: Annotated[str, typer.Option(help="E.g. gcp/cost/billing.")] = "",
-    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The UTC day on which they began.")] = "",
+    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The UTC day on which the runs began.")] = "",
     limit: Limit = 20,
 ) -> None:
     """List runs, newest first."""

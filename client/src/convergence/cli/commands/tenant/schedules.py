@@ -16,7 +16,7 @@ ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE_ID", help="The sche
 Cron = Annotated[str, typer.Option("--cron", help="Five fields, e.g. '30 2 * * *'.", show_default=False)]
 Zone = Annotated[str, typer.Option("--timezone", help="An IANA name, e.g. Europe/Berlin.", show_default=False)]
 Priority = Annotated[int | None, typer.Option("--priority", help="0 to the plan's ceiling.", show_default=False)]
-Attempts = Annotated[int | None, typer.Option("--attempts", help="At most so many, the first one counted.", show_default=False)]
+Attempts = Annotated[int | None, typer.Option("--attempts", help="The most attempts, the first one included.", show_default=False)]
 CatchUp = Annotated[str, typer.Option("--catch-up", help="Missed fire times: latest, days or all.", show_default=False)]
 
 
@@ -73,7 +73,7 @@ def list_schedules(cli: Invocation, *, limit: Limit = 100) -> None:
 
 @noun.command("show", example="convergence schedules show SCHEDULE_ID")
 def show_schedule(cli: Invocation, schedule_id: ScheduleId) -> None:
-    """Show a schedule with its next fire times; those that daylight saving shifts are marked."""
+    """Show a schedule with its next fire times. Fire times that daylight saving shifts are marked."""
     _show(cli, cli.client.schedules.get(schedule_id))
 
 
@@ -93,7 +93,7 @@ def update_schedule(
         bool | None, typer.Option("--pause/--resume", help="Stop it from firing, or let it fire again.", show_default=False)
     ] = None,
 ) -> None:
-    """Change what is given of a schedule. Parameters replace all parameters."""
+    """Change the given fields of a schedule. Given parameters replace all parameters."""
     if (cron, timezone, param, body, priority, attempts, catch_up, pause) == ("", "", None, "", None, None, "", None):
         raise UsageProblem("Nothing to change: give --cron, --timezone, --param, --priority, --attempts, --catch-up, --pause or --resume.")
     changed = cli.client.schedules.update(

@@ -23,7 +23,7 @@ def usage(
     *,
     start: Start = "",
     end: End = "",
-    tenants: Annotated[bool, typer.Option("--tenants", help="Of all tenants, by tenant (operator).")] = False,
+    tenants: Annotated[bool, typer.Option("--tenants", help="Usage of all tenants, by tenant (operator).")] = False,
 ) -> None:
     """Show what a tenant's runs have used and cost, by day; this month unless --from and --to say otherwise."""
     if tenants:
