@@ -48,10 +48,18 @@ async def show_all_runs(visit: Visit) -> Response:
     """Runs of all tenants."""
     filters = {name: visit.query.get(name, "") for name in FILTERS}
     token = visit.query.get("page_token", "")
-    answer = await visit.api.get(RUNS, query={**filters, "page_token": token})
+    unknown = ""
+    try:
+        answer = await visit.api.get(RUNS, query={**filters, "page_token": token})
+    except GatewayError as error:
+        if error.reason != "TENANT_NOT_FOUND":
+            raise
+        # Mistyped, most likely: the filters stay, to be corrected.
+        answer, unknown = {"runs": [], "next_page_token": ""}, f"There is no tenant {filters['tenant_id']}"
     return visit.page(
         "fleet/runs.html",
         runs=answer["runs"],
+        unknown=unknown,
         filters=filters,
         statuses=STATUSES,
         **pages("/fleet/runs", filters, token, answer),

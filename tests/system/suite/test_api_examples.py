@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 RECORD = bool(os.environ.get("RECORD"))
 
 
-TIMED = {"CancelRun": (".steps[]", ".dq_results[]")}
+TIMED = {"CancelRun": (".steps[]", ".dq_results[]", ".bytes_", ".slot_ms", ".cost_usd")}
 """What differs from time to time, by call: how far a run has come when it is cancelled."""
 
 

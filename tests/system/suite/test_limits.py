@@ -183,7 +183,8 @@ def test_what_runs_have_cost_is_shown_summed_and_limited(running: Suite, private
 
     until(tenant.quota, lambda quota: quota["cost_usd_month"] > 0, seconds=60)
     path = f"/api/v1/tenants/{tenant.tenant_id}"
-    answer = tenant.rest.call("GET", f"{path}/usage")
+    # It is summed over what the executors report, some seconds after the end.
+    answer = until(lambda: tenant.rest.call("GET", f"{path}/usage"), lambda found: found.body["total"]["runs"] > 0, seconds=60)
     used = {name: run[name] for name in ("bytes_billed", "bytes_read", "slot_ms", "cost_usd")} | {"runs": 1}
     assert (answer.status, answer.body["total"]) == (200, used)
     assert [day["usage"] for day in answer.body["days"]] == [used]

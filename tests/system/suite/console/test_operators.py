@@ -87,6 +87,11 @@ async def test_the_fleet_shows_queue_jobs_dollars_and_failures(desk: Desk, runni
     assert await desk.accessibility_faults() == []
     await desk.page.get_by_label("Tenant", exact=True).fill("there_is_none")
     await desk.page.get_by_role("button", name="Filter").click()
+    await expect(desk.page.get_by_text("There is no tenant there_is_none")).to_be_visible()
+    assert await desk.accessibility_faults() == []
+    await desk.page.get_by_label("Tenant", exact=True).fill(failing.tenant_id)
+    await desk.page.get_by_label("Status").select_option("CANCELLED")
+    await desk.page.get_by_role("button", name="Filter").click()
     await expect(desk.page.get_by_text("No run fits these filters")).to_be_visible()
     assert await desk.accessibility_faults() == []
 
