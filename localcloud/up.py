@@ -30,6 +30,8 @@ def up(settings: LocalSettings) -> int:
     try:
         with Stack(settings, only=ALL, extra=given.extra):
             print(f"Ready after {time.monotonic() - began:.1f} s.\n")
+            gateway = f"http://{settings.address('gateway')}"
+            print(f"The gateway: {gateway}, for REST and gRPC; its API reference: {gateway}/docs")
             print(f"The console: http://{settings.address('console')} (sign in with the tenant's key, or with the admin key)\n")
             yesterday = datetime.now(UTC).date() - timedelta(days=1)
             print(

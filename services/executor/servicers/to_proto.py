@@ -38,13 +38,20 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         error_message=run.error_message,
         steps=[to_step_log(step) for step in steps],
         dq_results=[to_dq_result(result) for result in results],
-        days_not_over=[day.isoformat() for day in days_not_over(run.parameters, run.started_at)],
+        days_not_over=_days_not_over(run, steps),
         bytes_billed=run.bytes_billed,
         slot_ms=run.slot_ms,
         bytes_read=run.bytes_read,
         cost_usd=run.cost_usd,
         trace_id=run.trace_id,
     )
+
+
+def _days_not_over(run: Run, steps: Sequence[StepLog]) -> list[str]:
+    """By the run's parameters; of a run whose days are found by a step, by what this step has logged."""
+    asked = {day.isoformat() for day in days_not_over(run.parameters, run.started_at)}
+    found = {str(day) for step in steps for day in step.metadata.get("days_not_over", ())}
+    return sorted(asked | found)
 
 
 def to_template(template: Template) -> template_pb2.Template:

@@ -66,4 +66,4 @@ def check_number(name: str, value: float) -> None:
     usual = LARGEST_INT if isinstance(value, int) else LARGEST_FLOAT
     most = next((most for ending, most in BY_UNIT.items() if name.endswith(ending)), usual)
     if value > most:
-        raise ValueError(f"it is too large: give {most:g} or less")
+        raise ValueError(f"it is too large: give {most:.0f} or less")

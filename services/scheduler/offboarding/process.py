@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -94,22 +94,33 @@ class TenantOffboarding:
             if dataset == ABSENT:
                 # A call that was killed behind its deletion has left its row open.
                 await self._store.complete(tenant_id, self._clock.now())
-            proven = await self._store.proven(tenant_id, export_uri)
+            proven = await self._proven(tenant_id, dataset, export_uri)
             if proven and progress.is_empty and proven.covers(dataset, delete_dataset=delete_dataset):
                 return proven
             if export_uri:
                 progress.exported = await self._export(tenant_id, export_uri)
             if delete_dataset:
                 dataset = await self._delete(tenant_id, progress, call, is_there=dataset != ABSENT)
-        except ConvergenceError:
-            # The next call does not count again what this one has ended.
+        except (ConvergenceError, asyncio.CancelledError):
+            # The next call does not count again what this one has ended. Shielded: the caller may be gone.
+            record = self._store.prove(call, tenant_id, progress.proof(), self._clock.now(), request_id.get())
             with contextlib.suppress(Unavailable):
-                await self._store.prove(call, tenant_id, progress.proof(), self._clock.now(), request_id.get())
+                await asyncio.shield(record)
             raise
         proof = progress.proof(dataset)
         await self._store.prove(call, tenant_id, proof, self._clock.now(), request_id.get())
         _log.info("tenant_offboarded", tenant_id=tenant_id, dataset=proof.dataset)
         return proof
+
+    async def _proven(self, tenant_id: str, dataset: str, export_uri: str) -> Proof | None:
+        """What calls before have proven; None: not this export. Once the dataset is gone, nothing more can be exported, so that the export
+        which there is counts.
+        """
+        last = await self._store.proven(tenant_id, "" if dataset == ABSENT else export_uri)
+        if last is None or not export_uri or last.export_uri == export_uri:
+            return last
+        exported = await self._store.exported(tenant_id, export_uri)
+        return replace(last, export_uri=export_uri, exported=exported) if exported else last
 
     async def _export(self, tenant_id: str, export_uri: str) -> tuple[ExportedRows, ...]:
         answer = await self._credentials.ExportTenantData(ExportTenantDataRequest(tenant_id=tenant_id, export_uri=export_uri))

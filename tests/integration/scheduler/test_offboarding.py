@@ -61,12 +61,17 @@ class StubCredentials(DestructionServiceServicer):
     fails_deletion: bool = False
     killed: asyncio.Event | None = None
     """Set when the dataset is deleted; the caller gets no answer."""
+    holds: asyncio.Event | None = None
+    """Set when it is asked to destroy anything; there is no answer then."""
     is_deleted: bool = False
 
     async def DestroyTenantData(
         self, request: destruction_service_pb2.DestroyTenantDataRequest, context: Any
     ) -> destruction_service_pb2.DestroyTenantDataResponse:
         self.asked.append(request)
+        if self.holds:
+            self.holds.set()
+            await asyncio.Event().wait()
         if self.failures or (self.fails_deletion and request.delete_dataset):
             self.failures -= not self.fails_deletion
             raise Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
@@ -232,11 +237,39 @@ async def test_the_dataset_is_exported_after_the_credentials_are_gone_and_before
     tables.clock.time += timedelta(seconds=1)
     again = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
     assert again == proof, "what was proven"
-    elsewhere = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=f"{uri}2")
-    assert (elsewhere.dataset, elsewhere.exported) == ("ABSENT", ())
-    for one in (elsewhere, proof):
-        assert await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=one.export_uri) == one
-    assert len(await proofs(tables, tenant_id)) == len(written) + 1, "elsewhere's"
+    for given in (f"{uri}2", ""):
+        assert await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=given) == proof, "nothing more can be exported"
+    assert len(await proofs(tables, tenant_id)) == len(written)
+
+
+async def test_a_dataset_that_was_exported_and_deleted_by_two_calls_has_both_in_each_answer(tables: Tables, ending: Ending) -> None:
+    (tenant_id,) = await tables.tenants()
+    ending.credentials.exports += [(0, "")] * 2  # those that fail
+    uri = f"gs://bucket/{tenant_id}"
+    kept = await ending.process.offboard(tenant_id, delete_dataset=False, export_uri=uri)
+    tables.clock.time += timedelta(seconds=1)
+    deleted = await ending.process.offboard(tenant_id, delete_dataset=True)
+    again = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
+    assert (again.dataset, again.export_uri, again.exported) == ("DELETED", uri, kept.exported)
+    assert (deleted.dataset, deleted.exported, len(kept.exported)) == ("DELETED", (), 1)
+    assert [one["dataset"] for one in await proofs(tables, tenant_id)] == ["KEPT", "DELETED"]
+
+
+async def test_a_call_whose_caller_goes_away_has_left_what_it_ended(tables: Tables, ending: Ending) -> None:
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id])
+    ending.credentials.holds = asyncio.Event()
+    call = asyncio.create_task(ending.process.offboard(tenant_id, delete_dataset=False))
+    await ending.credentials.holds.wait()
+    call.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await call
+    ending.credentials.holds = None
+    tables.clock.time += timedelta(seconds=1)
+    proof = await ending.process.offboard(tenant_id, delete_dataset=False)
+    assert (proof.schedules_stopped, proof.dataset) == (0, "KEPT")
+    written = await proofs(tables, tenant_id)
+    assert sorted((one["schedules_stopped"], one["dataset"] or "") for one in written) == [(0, "KEPT"), (1, "")]
 
 
 async def test_a_repeated_call_writes_no_proof_unless_it_ends_something(tables: Tables, ending: Ending) -> None:

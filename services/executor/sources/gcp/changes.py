@@ -120,7 +120,8 @@ def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_can
     # A table without rows counts as read, too: rows that it gets later are new.
     reached = {table: reached.get(table, max(reached.values())) for table in read}
     selection = _selection(cloud, tables, request, due[:MOST_DAYS], {}, check_cancelled)
-    note = f" {len(kept)} days stay as they are published: the export has much less of them." if kept else ""
+    stay = "1 day stays as it is" if len(kept) == 1 else f"{len(kept)} days stay as they are"
+    note = f" {stay} published: the export has less than half of the rows or the cost." if kept else ""
     return replace(
         selection,
         reason=f"{selection.reason}{note}",

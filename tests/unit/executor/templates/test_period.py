@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.records import Period, Run
+from services.executor.records import Period, Run, StepLog
 from services.executor.servicers.to_proto import to_run
 from services.executor.templates.parameters import ParameterSpec, ParameterType, resolve
 from services.executor.templates.period import MAX_DAYS, check_days, days_not_over, has_period, period_of, unfilled
@@ -111,6 +112,24 @@ def test_a_run_says_it() -> None:
         deadline_at=began,
     )
     assert list(to_run(run).days_not_over) == ["2025-03-01"]
+    found = replace(run, parameters={"days": "changed"})
+    step = StepLog(
+        log_id="l",
+        tenant_id="t",
+        user_id=None,
+        pipeline_logging_id="r",
+        step_id="extract",
+        step_type="gcp.bigquery_extract",
+        step_index=0,
+        attempt=1,
+        action="STEP_COMPLETED",
+        provider="GCP",
+        status="COMPLETED",
+        timestamp=began,
+    )
+    steps = [step, replace(step, metadata={"days": ["2025-02-27", "2025-03-01"], "days_not_over": ["2025-03-01"]}), step]
+    assert list(to_run(found).days_not_over) == []
+    assert list(to_run(found, steps).days_not_over) == ["2025-03-01"]
 
 
 def test_a_schedule_that_says_nothing_means_its_day() -> None:
