@@ -22,10 +22,12 @@ KEPT_OF_PERIODS: Final = (
     " WHERE (e.source_id = t.x_SourceId OR t.x_SourceId IN UNNEST(@replaced_sources)) AND e.billing_period = t.x_BillingPeriod)"
 )
 """A condition on rows `t` of the published table: those of other sources and of other periods stay; but for a source that is replaced."""
-GONE_OF_PERIODS: Final = "CONCAT(t.x_SourceId, ' ', CAST(t.x_BillingPeriod AS STRING)) IN UNNEST(measured.replaced_periods)"
+_ONE_PERIOD: Final = "CONCAT({source_id}, ' ', CAST({billing_period} AS STRING))"
+_IS_REPLACED: Final = f"{_ONE_PERIOD} IN UNNEST(measured.replaced_periods)"
+GONE_OF_PERIODS: Final = _IS_REPLACED.format(source_id="t.x_SourceId", billing_period="t.x_BillingPeriod")
 """The opposite, without a subquery."""
-REPLACED_PERIODS: Final = """ARRAY(
-  SELECT DISTINCT CONCAT(replaced, ' ', CAST(e.billing_period AS STRING))
+REPLACED_PERIODS: Final = f"""ARRAY(
+  SELECT DISTINCT {_ONE_PERIOD.format(source_id="replaced", billing_period="e.billing_period")}
   FROM UNNEST(@exports) AS e
   CROSS JOIN UNNEST(ARRAY_CONCAT([e.source_id], @replaced_sources)) AS replaced)"""
 """The ids of exports with the periods that are replaced of them."""
@@ -104,5 +106,4 @@ LEFT JOIN (
   FROM UNNEST(@source_sums) AS one
   GROUP BY one.billing_period
 ) AS s ON s.billing_period = r.billing_period"""
-    gone = "CONCAT(t.source_id, ' ', CAST(t.billing_period AS STRING)) IN UNNEST(measured.replaced_periods)"
-    return replace_rows(EXPORTS, _COLUMNS, rows, gone)
+    return replace_rows(EXPORTS, _COLUMNS, rows, _IS_REPLACED.format(source_id="t.source_id", billing_period="t.billing_period"))
