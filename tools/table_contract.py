@@ -13,7 +13,7 @@ from services.platform.bigquery.ddl import load_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("control", "tenant")
-_LAYOUT = re.compile(r"^(?:PARTITION|CLUSTER) BY .+$", re.MULTILINE)
+_LAYOUT = re.compile(r"^(?:PARTITION|CLUSTER) BY [^;\n]+", re.MULTILINE)
 _NOT_NULL = re.compile(r"^\s*(\w+) .* NOT NULL,?$", re.MULTILINE)
 
 

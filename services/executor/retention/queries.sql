@@ -16,10 +16,10 @@ WHERE d.executed_at < @before
   AND d.pipeline_logging_id NOT IN (SELECT r.pipeline_logging_id FROM x_meta_pipeline_runs AS r WHERE r.status = 'RUNNING')
 
 -- name: delete_old_fences
--- A run that has ended publishes no more, whether its fence is there or not.
+-- A run that has ended publishes no more, whether its fence is there or not. The lock, which has no state, is of no run, and stays.
 -- param: before TIMESTAMP
 DELETE FROM x_meta_publish_fences AS f
-WHERE f.updated_at < @before
+WHERE f.updated_at < @before AND f.state IS NOT NULL
   AND f.pipeline_logging_id NOT IN (SELECT r.pipeline_logging_id FROM x_meta_pipeline_runs AS r WHERE r.status = 'RUNNING')
 
 -- name: delete_old_runs

@@ -165,7 +165,10 @@ class Publish:
                 way = EndOfRun.WITHIN if number <= MAX_WITHIN else EndOfRun.AFTER
                 try:
                     # Not repeated by the client: the time of the end is computed from the time at which this was sent.
-                    return (await context.query(scripts[way], own, once=True)).only_row
+                    answer = (await context.query(scripts[way], own, once=True)).only_row
+                    if not answer["lock_is_missing"] or answer["ended_at"] is not None:
+                        return answer
+                    _log.info("publish_lock_missing", table=self.replacement.table.name)
                 except bigquery.TransactionCancelled as cancelled:
                     _log.info("publish_cancelled", table=self.replacement.table.name, way=way.name, error=str(cancelled.__cause__))
                 if way is EndOfRun.AFTER:

@@ -104,7 +104,9 @@ def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
     d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
     d.exported_to, d.is_followed, d.is_loaded
   FROM {DAYS} AS d
-  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days))"""
+  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days)
+  -- Earlier releases could write two entries of a day; this publish replaces both.
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY d.usage_date ORDER BY d.version DESC) = 1)"""
     newer, of_kind = (
         (PERIODS_SUPERSEDED, [MeasuredField(name="replaced_periods", type="ARRAY<STRING>", sql=REPLACED_PERIODS)])
         if entry.kind is LedgerKind.MONTHS

@@ -4,18 +4,18 @@
     2. One transaction: compare what the days hold with the new rows, replace the old by the new, write the ledger of days, and last
        update the fence row. That UPDATE changes the row only if it is still OPEN, has the same claim, no day loses too much, and no other
        run has published a newer reading of a day. If it changed none: rollback.
-    Where nothing follows the publish, the transaction ends the run: it updates the run's own row in place of the fence row, on the same
-    conditions, and there is no step 1; see `run_end_script`.
+    Where nothing follows the publish, the transaction ends the run: in place of the run's fence row it updates the lock, a fence row that
+    all such publishes share, and last the run's own row, on the same conditions. There is no step 1; see `run_end_script`.
 
 Why it is safe
     - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in
       step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is seen to have ended,
       it publishes nothing more. If the transaction changes the run's own row, the same is true of the UPDATE that ends the run.
-    - The fence row is updated last, so BigQuery holds the fences' table only until the commit. Only publishes and ends of runs change that
+    - These rows are updated last, so BigQuery holds their tables only until the commit. Only publishes and ends of runs change the fences'
       table. So a publish can be cancelled by another publish, of which one always commits, or by the end of a run.
     - A replay replaces the rows by the same rows. If it finds the run completed by its own claim, it publishes nothing, and says that the
-      run has published. If two runs of one day publish concurrently, both delete rows, so BigQuery cancels one. Its retry starts from what
-      the other has committed, and ends if that reading is newer.
+      run has published. If two runs publish concurrently, both update the fences' table, so BigQuery cancels one, also if neither has
+      found a row to delete. Its retry starts from what the other has committed, and ends if that reading is newer.
     - Of exported files, whose billing periods are replaced as a whole, there is a second fence, see `exports_script`.
     - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.
 
@@ -110,8 +110,9 @@ def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun, alo
 
     Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
     sending of it, or NULL, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because others do what this run was
-    to do (`LedgerEntry.is_newer`), `doubled STRING`, accounts that another export has rows of, or NULL, `final_days ARRAY<DATE>`, the run's
-    days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that holds rows before or after:
+    to do (`LedgerEntry.is_newer`), `lock_is_missing BOOL`, see `EndOfRun`, `doubled STRING`, accounts that another export has rows of, or
+    NULL, `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`, one entry for each day, service, currency and unit
+    that holds rows before or after:
     `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64,
     cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is
     replaced: the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from
@@ -143,7 +144,7 @@ SELECT
   is_refused IS NULL AS published, {run_end.ended_at} AS ended_at,
   (SELECT IFNULL(SUM(c.rows_new), 0) FROM UNNEST(measured.changes) AS c) AS rows_published,
   {f"measured.{SUPERSEDED}" if SUPERSEDED in known else "FALSE"} AS is_superseded,
-  IFNULL(is_newer_there, FALSE) AS is_newer_there,
+  IFNULL(is_newer_there, FALSE) AS is_newer_there, {run_end.lock_is_missing} AS lock_is_missing,
   {f"measured.{DOUBLED}" if DOUBLED in known else "CAST(NULL AS STRING)"} AS {DOUBLED}, measured.changes,
   {FINAL_DAYS if "known" in known else "CAST([] AS ARRAY<DATE>)"} AS final_days{f", {along.answer}" if along else ""}""",
         params,

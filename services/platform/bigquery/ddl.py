@@ -1,5 +1,5 @@
 """Our DDL files: each holds one `CREATE TABLE IF NOT EXISTS` with a column a line, or one `CREATE OR REPLACE VIEW` with its columns in
-comments.
+comments. An INSERT of rows that are not there yet may follow a table: those that it has from the start.
 
 A view is stored, so BigQuery requires qualified table names in it: they are written `${control}.name`.
 """
@@ -30,7 +30,7 @@ class Table:
 
     @property
     def create(self) -> Block:
-        """Creates the table if it does not exist; a replay changes nothing."""
+        """Creates the table, and the rows that it has from the start, if they do not exist; a replay changes nothing."""
         return Block(name=f"create_{self.name}", sql=self.sql, params={})
 
     @property

@@ -28,7 +28,9 @@ class Room:
         self._made: Schemas = {}
 
     async def emptied(self) -> str:
-        """The tenant that the room is for. Its dataset holds empty tables, those from the start, and its project no dataset."""
+        """The tenant that the room is for. Its dataset holds the tables from the start, with the rows that their DDL inserts; its
+        project holds no dataset.
+        """
         await self._bq.call("empty_project", partial(self._empty_project))
         found = await self._bq.call("look", self._found) if self._tenant_id else {}
         if not self._made or {name: found.get(name) for name in self._made} != self._made:
@@ -37,6 +39,7 @@ class Room:
         else:
             clean = [f"DELETE FROM {name} WHERE TRUE" for name in self._made]
             clean += [f"DROP TABLE IF EXISTS {name}" for name in found if name not in self._made]
+            clean += [table.sql.strip() for table in self._tables if "\nINSERT INTO" in table.sql]
             await self._bq.query(make_block("empty_room", ";\n".join(clean), {}), {}, dataset=self._bq.tenant(self._tenant_id), seconds=60)
         return self._tenant_id
 
