@@ -20,8 +20,10 @@ CONTROL = {
     "queue": "pipeline_execution_queue",
     "credentials": "tenant_cloud_credentials",
 }
-CHAINS = {"audit_log": "audit_log", "audit_heads": "audit_heads"}
-"""They have a chain for each tenant, and the platform's."""
+CHAINS = {"audit_heads": "audit_heads", "audit_log": "audit_log"}
+"""They have a chain for each tenant, and the platform's. The heads are read first: services append what they gathered even when no call is
+made any more, and the log then has entries behind the head, but never lacks one.
+"""
 PLATFORM = "-"
 OF_A_TENANT = {
     "runs": "x_meta_pipeline_runs",
