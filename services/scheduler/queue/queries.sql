@@ -7,6 +7,9 @@
 -- transaction whose table a plain statement is changing. So whatever can be written in steps is written in plain statements, which wait for
 -- each other. The queue's row is written last: while it exists, the steps are repeated.
 --
+-- A schedule may have two rows of one id (../schedules/queries.sql, insert_schedule). The one that was changed last counts, as in
+-- list_schedules: otherwise its run would be queued twice, and BigQuery refuses an UPDATE with two source rows for one target row.
+--
 -- `scheduled_pipeline_runs` keeps its rows (see ../retention) and is partitioned by the day of `scheduled_time`. BigQuery prunes partitions
 -- if a constant bounds this column, but not if a join does. So every statement that joins the table names the first and the last fire time
 -- of its runs. A run's `scheduled_time` never changes, and its queue row has the same one. In a table that was created before the
@@ -35,7 +38,12 @@ FROM (
     t.units_left - IFNULL(w.units, 0) AS units_left,
     IFNULL(t.max_queued_runs, @max_queued_runs) - IFNULL(w.places, 0) AS places_left,
     ROW_NUMBER() OVER (PARTITION BY c.tenant_id ORDER BY IFNULL(c.priority, 50) DESC, c.next_run_time, c.config_id) AS turn
-  FROM tenant_pipeline_configs AS c
+  FROM (
+    SELECT
+      o.config_id, o.tenant_id, o.schedule_cron, o.timezone, o.priority, o.catch_up, o.parameters, o.next_run_time, o.is_active
+    FROM tenant_pipeline_configs AS o
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY o.config_id ORDER BY o.updated_at DESC) = 1
+  ) AS c
   JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
   LEFT JOIN (
     SELECT q.tenant_id, COUNTIF(IFNULL(q.attempt, 0) = 0 AND IFNULL(p.is_active, TRUE)) AS units, COUNT(*) AS places
@@ -90,7 +98,8 @@ ELSE
     n.scheduled_time, @now
   FROM UNNEST(@runs) AS n
   JOIN tenant_pipeline_configs AS c ON c.config_id = n.config_id AND c.next_run_time = n.next_run_time
-  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r WHERE r.scheduled_time BETWEEN @first_time AND @last_time);
+  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r WHERE r.scheduled_time BETWEEN @first_time AND @last_time)
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY n.run_id ORDER BY c.updated_at DESC) = 1;
   INSERT INTO scheduled_pipeline_runs
     (run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, parameters, retry_count, max_retries, created_at)
   SELECT
@@ -98,7 +107,8 @@ ELSE
     IFNULL(c.priority, 50), c.parameters, 0, IFNULL(c.max_retries, 3), @now
   FROM UNNEST(@runs) AS n
   JOIN tenant_pipeline_configs AS c ON c.config_id = n.config_id AND c.next_run_time = n.next_run_time
-  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r WHERE r.scheduled_time BETWEEN @first_time AND @last_time);
+  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r WHERE r.scheduled_time BETWEEN @first_time AND @last_time)
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY n.run_id ORDER BY c.updated_at DESC) = 1;
   SET queued = @@row_count;
   COMMIT TRANSACTION;
 END IF;
@@ -119,9 +129,13 @@ SELECT
   MIN(q.scheduled_time) AS first_time,
   MAX(q.scheduled_time) AS last_time
 FROM pipeline_execution_queue AS q
-LEFT JOIN tenant_pipeline_configs AS c ON c.tenant_id = q.tenant_id AND c.config_id = q.config_id
 WHERE q.state = 'PROCESSING'
-  OR (q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now) AND IFNULL(c.is_active, TRUE))
+  OR (
+    q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now)
+    AND NOT EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = q.tenant_id AND c.config_id = q.config_id AND NOT IFNULL(c.is_active, TRUE)
+    )
+  )
 
 -- name: claim_runs
 -- One guarded UPDATE: two writers of one row wait for each other, and the second finds the row PROCESSING. A replay changes nothing: a
@@ -224,6 +238,7 @@ FROM pipeline_execution_queue AS q
 LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
 LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
 WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
+QUALIFY ROW_NUMBER() OVER (PARTITION BY q.run_id ORDER BY c.updated_at DESC) = 1
 ORDER BY q.priority DESC, q.scheduled_time, q.run_id
 
 -- name: take_over
@@ -252,6 +267,7 @@ FROM pipeline_execution_queue AS q
 LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
 LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
 WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
+QUALIFY ROW_NUMBER() OVER (PARTITION BY q.run_id ORDER BY c.updated_at DESC) = 1
 ORDER BY q.priority DESC, q.scheduled_time, q.run_id
 
 -- name: record_started
@@ -405,7 +421,7 @@ SELECT p.tenant_id FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id LIMI
 -- param: today TIMESTAMP
 SELECT
   (
-    SELECT COUNT(*)
+    SELECT COUNT(DISTINCT c.config_id)
     FROM tenant_pipeline_configs AS c
     JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
     WHERE IFNULL(c.is_active, TRUE) AND c.next_run_time <= @now

@@ -52,7 +52,7 @@ WHERE s.tenant_id = @tenant_id
 -- Deletes the row that a call has just inserted, if its tenant has more than @max_schedules, or if its id has another row. A call sends
 -- this if it has inserted a row and then counts too many. Such statements change the same rows, so they run one after the other, and each
 -- deletes its own row until there is no surplus. A row whose call was answered stays: the count was not too high when that call counted. A
--- replay finds no surplus, or no such row.
+-- replay finds no surplus, or no such row. If the call's own INSERT was sent twice at the same moment, its two rows are equal, and stay.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: created_by_call STRING
@@ -63,7 +63,10 @@ DELETE FROM tenant_pipeline_configs
 WHERE tenant_id = @tenant_id AND config_id = @config_id AND created_by_call = @created_by_call
   AND (
     (SELECT COUNT(DISTINCT n.config_id) FROM tenant_pipeline_configs AS n WHERE n.tenant_id = @tenant_id) > @max_schedules
-    OR (SELECT COUNT(*) FROM tenant_pipeline_configs AS m WHERE m.tenant_id = @tenant_id AND m.config_id = @config_id) > 1
+    OR EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS m
+      WHERE m.tenant_id = @tenant_id AND m.config_id = @config_id AND m.created_by_call != @created_by_call
+    )
   );
 COMMIT TRANSACTION;
 SELECT
