@@ -21,7 +21,8 @@ WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_loggi
 --   1. The guarded INSERT may insert twice at the same instant (see insert_run), so it does not claim.
 --   2. The UPDATE claims a run if no row of its id is claimed. Two UPDATEs that change the same row run one after the other, and the later
 --      one sees the rows of both callers. So one caller gets the claim. A row with a deadline is claimed: `deadline_at` and `claimed_by`
---      are set together, and executors from before `claimed_by` set the deadline alone.
+--      are set together, and executors from before `claimed_by` set the deadline alone. If a row of the id is claimed already, the caller's
+--      own row gets the same claim: whatever ends the run ends both rows. Otherwise the row would stay RUNNING, and be FAILED a day later.
 --   3. The SELECT shows whose claim it is: each caller's `claimed_by` is random. A replay changes nothing and gives the same result.
 -- Each statement commits by itself. A job that ends in the middle leaves rows that no process executes, and the reconciler ends them.
 -- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING, trace_id STRING>>
@@ -33,12 +34,23 @@ SELECT
   PARSE_JSON(n.parameters), n.started_at
 FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id);
-UPDATE x_meta_pipeline_runs AS r SET deadline_at = n.deadline_at, claimed_by = n.claimed_by, trace_id = n.trace_id
-FROM UNNEST(@runs) AS n
-WHERE r.pipeline_logging_id = n.pipeline_logging_id AND r.status = 'RUNNING'
-  AND NOT EXISTS (
-    SELECT 1 FROM x_meta_pipeline_runs AS d WHERE d.pipeline_logging_id = n.pipeline_logging_id AND d.deadline_at IS NOT NULL
-  );
+UPDATE x_meta_pipeline_runs AS r
+SET status = c.status, deadline_at = c.deadline_at, claimed_by = c.claimed_by, trace_id = c.trace_id
+FROM (
+  SELECT
+    n.pipeline_logging_id, IFNULL(d.status, 'RUNNING') AS status, IFNULL(d.deadline_at, n.deadline_at) AS deadline_at,
+    IF(d.deadline_at IS NULL, n.claimed_by, d.claimed_by) AS claimed_by, IF(d.deadline_at IS NULL, n.trace_id, d.trace_id) AS trace_id
+  FROM UNNEST(@runs) AS n
+  LEFT JOIN (
+    SELECT
+      x.pipeline_logging_id, MIN(x.status) AS status, MAX(x.deadline_at) AS deadline_at, MAX(x.claimed_by) AS claimed_by,
+      MAX(x.trace_id) AS trace_id
+    FROM x_meta_pipeline_runs AS x
+    WHERE x.deadline_at IS NOT NULL AND x.pipeline_logging_id IN (SELECT m.pipeline_logging_id FROM UNNEST(@runs) AS m)
+    GROUP BY x.pipeline_logging_id
+  ) AS d ON d.pipeline_logging_id = n.pipeline_logging_id
+) AS c
+WHERE r.pipeline_logging_id = c.pipeline_logging_id AND r.status = 'RUNNING' AND r.deadline_at IS NULL;
 SELECT r.pipeline_logging_id, MIN(r.claimed_by) AS claimed_by, MIN(r.status) AS status
 FROM x_meta_pipeline_runs AS r
 WHERE r.pipeline_logging_id IN (SELECT n.pipeline_logging_id FROM UNNEST(@runs) AS n)
@@ -63,7 +75,8 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
 -- As claim_run, but only while no other active run of the pipeline covers one of the days. Two concurrent runs may both be inserted,
 -- without a deadline. The UPDATE decides: it also changes the rows of all other RUNNING runs of the pipeline. So two concurrent UPDATEs
 -- change a common row and run one after the other, and the later one finds the deadline of the earlier. A run that is not admitted deletes
--- its row. A replay changes nothing once the row is claimed; before that, it decides anew.
+-- its row, and so does a call whose run another one has claimed under another row. A replay changes nothing once the row is claimed; before
+-- that, it decides anew.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -103,10 +116,7 @@ WHERE pipeline_id = @pipeline_id AND status = 'RUNNING' AND (
     AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
   )
 );
-DELETE FROM x_meta_pipeline_runs
-WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING' AND NOT EXISTS (
-  SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.deadline_at IS NOT NULL
-);
+DELETE FROM x_meta_pipeline_runs WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING' AND deadline_at IS NULL;
 SELECT
   (SELECT LOGICAL_OR(r.claimed_by = @claimed_by) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS leads,
   (SELECT MIN(r.status) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS status,
@@ -119,8 +129,10 @@ SELECT
   ) AS other;
 
 -- name: insert_refused_run
--- Records a scheduled attempt that could not begin, with an error that another attempt would get, too. The deadline equals the start: this
--- says the same to executors from before is_final. A replay changes nothing.
+-- Records a scheduled attempt that could not begin, with an error that another attempt would get, too. Another executor may be claiming the
+-- same attempt at this moment, and only one of the two may succeed. So it is done as in claim_run: the row is inserted without a deadline,
+-- and the UPDATE ends it if no row of its id is claimed; otherwise it gets the claim that there is. The deadline equals the start: this says
+-- the same to executors from before is_final. A replay changes nothing and gives the same result.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -132,14 +144,31 @@ SELECT
 -- param: started_at TIMESTAMP
 -- param: error_message STRING
 INSERT INTO x_meta_pipeline_runs (
-  pipeline_logging_id, tenant_id, pipeline_id, status, trigger_type, trigger_by, run_id, attempt, parameters,
-  started_at, deadline_at, completed_at, duration_ms, error_message, is_final
+  pipeline_logging_id, tenant_id, pipeline_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
 )
 SELECT
-  @pipeline_logging_id, @tenant_id, @pipeline_id, 'FAILED', @trigger_type, @trigger_by, @run_id, @attempt, @parameters,
-  @started_at, @started_at, @started_at, 0, @error_message, TRUE
+  @pipeline_logging_id, @tenant_id, @pipeline_id, 'RUNNING', @trigger_type, @trigger_by, @run_id, @attempt, @parameters, @started_at
 FROM (SELECT 1 AS one) AS o
-WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id);
+UPDATE x_meta_pipeline_runs AS r
+SET
+  status = IFNULL(d.status, 'FAILED'),
+  deadline_at = IFNULL(d.deadline_at, @started_at),
+  claimed_by = d.claimed_by,
+  completed_at = IF(d.status IS NULL, @started_at, NULL),
+  duration_ms = IF(d.status IS NULL, 0, NULL),
+  error_message = IF(d.status IS NULL, @error_message, NULL),
+  is_final = IF(d.status IS NULL, TRUE, NULL)
+FROM (
+  SELECT MIN(x.status) AS status, MAX(x.deadline_at) AS deadline_at, MAX(x.claimed_by) AS claimed_by
+  FROM x_meta_pipeline_runs AS x
+  WHERE x.pipeline_logging_id = @pipeline_logging_id AND x.deadline_at IS NOT NULL
+) AS d
+WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING' AND r.deadline_at IS NULL;
+SELECT EXISTS (
+  SELECT 1 FROM x_meta_pipeline_runs AS r
+  WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'FAILED' AND r.completed_at = @started_at
+) AS is_refused
 
 -- name: complete_run
 -- For a run whose last step is not a publish. Other runs are completed by their publishing transaction

@@ -102,8 +102,10 @@ class Store:
         return cast("str | None", row["other"])
 
     async def insert_refused_run(self, run: Run, *, seconds: float) -> None:
-        """Writes a run that could not begin as FAILED, with `run.error_message`, unless it exists. Raises as `insert_run` does."""
-        if (await self._write_run("insert_refused_run", run, seconds)).affected:
+        """Writes a run that could not begin as FAILED, with `run.error_message`, unless it has begun elsewhere. Raises as `insert_run`
+        does.
+        """
+        if (await self._write_run("insert_refused_run", run, seconds)).only_row["is_refused"]:
             refused = RunOutcome(status=RunStatus.FAILED, error_message=run.error_message)
             self._record(TenantRun.of(run).ended(refused, run.started_at))
 

@@ -32,8 +32,9 @@ Why an attempt runs once, even if the same StartRun arrives twice, at the same m
     3. Two processes that both found no row hold the same reservation: it is idempotent by its id.
     4. Each inserts the row unless there is one. Two INSERTs do not conflict in BigQuery, so there may be two rows. The UPDATE after them
        decides: it writes the process's random `claimed_by` if none of the rows is claimed. Two such UPDATEs change the same rows, so the
-       second waits for the first and then changes nothing. Each process then reads whether the rows carry its `claimed_by`. After a lost
-       reply the script is sent again and returns the same result. See `claim_run` in queries.sql.
+       second waits for the first and then claims nothing. Each process then reads whether the rows carry its `claimed_by`. After a lost
+       reply the script is sent again and returns the same result. See `claim_run` in queries.sql. A process that refuses the attempt
+       records this in the same way, so that an attempt is not both refused and executed (`insert_refused_run`).
     5. A process without the claim does not settle the reservation of a RUNNING run. If the run has ended meanwhile, the reservation is
        settled with the row's status, which changes nothing if the claim's holder has done it.
     6. If BigQuery does not answer for too long, the run is not started. If its row was written all the same, no process executes it: its
