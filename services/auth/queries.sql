@@ -46,7 +46,8 @@ FROM (
 ) AS k
 
 -- name: list_api_keys
--- A row of the subscription system may have no created_at; it counts as the oldest.
+-- A row of the subscription system may have no created_at; it counts as the oldest. A key whose INSERT was sent twice at the same moment has
+-- two equal rows.
 -- param: tenant_id STRING
 -- param: after_created_at TIMESTAMP
 -- param: after_id STRING
@@ -58,6 +59,7 @@ FROM (
     IFNULL(a.created_at, TIMESTAMP_SECONDS(0)) AS page_time
   FROM tenant_api_keys AS a
   WHERE a.tenant_id = @tenant_id
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.api_key_id ORDER BY a.last_used_at DESC) = 1
 ) AS k
 WHERE @after_created_at IS NULL OR k.page_time < @after_created_at OR (k.page_time = @after_created_at AND k.api_key_id > @after_id)
 ORDER BY k.page_time DESC, k.api_key_id
@@ -71,7 +73,8 @@ FROM tenant_api_keys AS k
 WHERE k.tenant_id = @tenant_id AND k.api_key_id IN UNNEST(@api_key_ids)
 
 -- name: insert_api_key
--- A replay changes nothing: every key has a new id. Inserts nothing for a tenant that does not exist, or that was offboarded.
+-- A replay changes nothing: every key has a new id. Two replays at the same moment may both insert it; readers fold the rows of one id, and
+-- what changes a key changes both. Inserts nothing for a tenant that does not exist, or that was offboarded.
 -- param: api_key_id STRING
 -- param: tenant_id STRING
 -- param: api_key_hash STRING
@@ -169,8 +172,9 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY q.tenant_id ORDER BY q.usage_date DESC) 
 -- Creates today's missing rows, then opens them.
 --   1. A transaction inserts the rows, closed. An INSERT conflicts with nothing, so the transaction also updates the tenant's
 --      subscriptions. Every process that creates this tenant's row updates them: of two at once, BigQuery cancels one, and its retry finds
---      the row. The transaction only appends to the ledger, so other changes of the ledger never cancel it. (The INSERT writes the month's
---      units, too, for releases that open a row without them.)
+--      the row. So a tenant without any subscription, which may run nothing, gets no row: its transactions would not meet. The
+--      transaction only appends to the ledger, so other changes of the ledger never cancel it. (The INSERT writes the month's units, too,
+--      for releases that open a row without them.)
 --   2. One plain UPDATE opens the row with the live runs of the tenant's past rows. If the row before it is of the same month, it also
 --      starts with the units of that month.
 -- If the UPDATE opens a row, it also changes the row before, whatever that row holds. A `reserve` of that day changes the same row, so one
@@ -203,7 +207,8 @@ LEFT JOIN (
   WHERE b.usage_date < @today
   QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
 ) AS p ON p.tenant_id = t
-WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
+WHERE t IN (SELECT e.tenant_id FROM tenant_subscriptions AS e)
+  AND t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
 COMMIT TRANSACTION;
 UPDATE tenant_usage_quotas AS q
 SET
@@ -307,7 +312,8 @@ IF ARRAY_LENGTH(missing) > 0 THEN
     WHERE b.usage_date < @today
     QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
   ) AS p ON p.tenant_id = t
-  WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
+  WHERE t IN (SELECT e.tenant_id FROM tenant_subscriptions AS e)
+    AND t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
   COMMIT TRANSACTION;
 END IF;
 UPDATE tenant_usage_quotas AS q

@@ -50,6 +50,27 @@ class Usage:
     """Settled, but not what they have cost."""
 
     @classmethod
+    def nothing(cls, tenant_id: str, usage_date: date, *, max_export_bytes: int) -> Self:
+        """Of a tenant that has no subscription."""
+        return cls(
+            tenant_id=tenant_id,
+            usage_date=usage_date,
+            pipelines_run_today=0,
+            pipelines_succeeded_today=0,
+            pipelines_failed_today=0,
+            pipelines_run_month=0,
+            concurrent_pipelines_running=0,
+            daily_limit=None,
+            monthly_limit=None,
+            concurrent_limit=None,
+            cost_usd_month=0.0,
+            monthly_cost_limit_usd=None,
+            max_export_bytes=max_export_bytes,
+            subscription_active=False,
+            held=frozenset(),
+        )
+
+    @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Parses a row of `read_usage`; NULL units are one, as for `settle`."""
         ids = {

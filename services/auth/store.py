@@ -225,12 +225,16 @@ class AuthStore:
         rows = await self._rows("read_usage", {"tenant_ids": tenant_ids, "ids": ids, "now": now, "today": today})
         return {row["tenant_id"]: self._usage(row) for row in rows}
 
+    def unused(self, tenant_id: str, today: date) -> Usage:
+        """The usage of a tenant that has no subscription, and so no row."""
+        return Usage.nothing(tenant_id, today, max_export_bytes=self._plan_defaults.max_export_bytes)
+
     def _usage(self, row: Mapping[str, Any]) -> Usage:
         most = self._plan_defaults.overridden({"max_export_bytes": row["max_export_bytes"]}).max_export_bytes
         return Usage.from_row({**row, "max_export_bytes": most})
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
-        """Creates the tenants' missing rows for today and opens them: live runs move into them."""
+        """Creates missing rows for today of tenants that have a subscription, and opens them: live runs move into them."""
         await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:

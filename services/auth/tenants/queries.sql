@@ -81,7 +81,7 @@ LEFT JOIN (
   GROUP BY m.tenant_id
 ) AS u ON u.tenant_id = t.tenant_id
 LEFT JOIN (
-  SELECT b.tenant_id, COUNT(*) AS active_keys, MIN(b.created_at) AS oldest_key_created_at
+  SELECT b.tenant_id, COUNT(DISTINCT b.api_key_id) AS active_keys, MIN(b.created_at) AS oldest_key_created_at
   FROM tenant_api_keys AS b
   WHERE b.tenant_id > @after AND IFNULL(b.is_active, TRUE) AND (b.expires_at IS NULL OR b.expires_at > @now)
   GROUP BY b.tenant_id
@@ -101,8 +101,9 @@ LEFT JOIN (
 ORDER BY t.tenant_id
 
 -- name: put_tenant
--- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id: if two processes create a
--- tenant at the same instant, readers find two equal rows and fold them.
+-- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id. Two processes that create
+-- a tenant at the same instant may leave two rows, which readers fold. `is_mixed`: the rows are of two calls. Then the call is sent again,
+-- and changes both: so the later call counts as a whole.
 --   - The first UPDATE decides. The later statements change a tenant only if the first one did, which `updated_at` shows.
 --   - `close_tenant` and `fix_location` change the same profile, so they run before or after this. After `close_tenant`, nothing here
 --     changes anything. After `fix_location`, a call that asks for another location changes nothing.
@@ -176,7 +177,8 @@ SET daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit
 WHERE tenant_id = @tenant_id AND usage_date = @today
   AND EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.updated_at = @now AND o.status != 'OFFBOARDED');
 SELECT
-  IFNULL(LOGICAL_OR(p.status = 'OFFBOARDED'), FALSE) AS is_offboarded, MIN(p.created_at) AS created_at,
+  IFNULL(LOGICAL_OR(p.status = 'OFFBOARDED'), FALSE) AS is_offboarded, COUNT(DISTINCT p.updated_at) > 1 AS is_mixed,
+  MIN(p.created_at) AS created_at,
   ARRAY_AGG(STRUCT(p.location AS location) ORDER BY p.created_at LIMIT 1)[SAFE_OFFSET(0)].location AS location
 FROM tenant_profiles AS p
 WHERE p.tenant_id = @tenant_id
@@ -207,20 +209,23 @@ WHERE tenant_id = @tenant_id AND status = 'SUSPENDED'
 
 -- name: close_tenant
 -- First the profile is changed: from then on every look-up of the tenant's keys finds none (`find_key_holders`). Then the subscription,
--- which `reserve` reads: no more runs are admitted. Last, each key that works gets this moment as its end. By it, a replay counts what the
--- first try revoked. Each statement may be repeated; a second call changes and counts nothing.
+-- which `reserve` reads. A `reserve` that began before does not see this. So the tenant's row of the ledger is changed next, whatever it
+-- holds: one of the two statements waits for the other, and from then on no more runs are admitted. (`open_day` changes the subscription.)
+-- Last, each key that works gets this moment as its end. By it, a replay counts what the first try revoked. Each statement may be repeated;
+-- a second call changes and counts nothing.
 -- param: tenant_id STRING
 -- param: now TIMESTAMP
 UPDATE tenant_profiles SET status = 'OFFBOARDED', resumes_as = NULL, updated_at = @now
 WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') != 'OFFBOARDED';
 UPDATE tenant_subscriptions SET status = 'CANCELLED', updated_at = @now
 WHERE tenant_id = @tenant_id AND IFNULL(status, '') != 'CANCELLED';
+UPDATE tenant_usage_quotas SET last_updated = @now WHERE tenant_id = @tenant_id AND usage_date >= DATE_SUB(DATE(@now), INTERVAL 1 DAY);
 UPDATE tenant_api_keys
 SET is_active = FALSE, expires_at = IF(expires_at IS NULL OR expires_at > @now, @now, expires_at)
 WHERE tenant_id = @tenant_id AND IFNULL(is_active, TRUE);
 SELECT
   MIN(p.updated_at) AS closed_at,
-  (SELECT COUNT(*) FROM tenant_api_keys AS k WHERE k.tenant_id = @tenant_id AND NOT IFNULL(k.is_active, TRUE) AND k.expires_at = @now)
+  (SELECT COUNT(DISTINCT k.api_key_id) FROM tenant_api_keys AS k WHERE k.tenant_id = @tenant_id AND NOT IFNULL(k.is_active, TRUE) AND k.expires_at = @now)
     AS keys_revoked
 FROM tenant_profiles AS p
 WHERE p.tenant_id = @tenant_id

@@ -72,6 +72,8 @@ class Put:
 
     is_offboarded: bool
     """True: nothing was changed."""
+    is_mixed: bool
+    """True: it has a row of this call and one of another."""
     created_at: datetime | None
     location: str | None
     """None: the installation's. If another one was wanted, nothing was changed."""
@@ -111,13 +113,14 @@ class TenantStore:
         return [TenantSummary.from_row(row) for row in (await self._run("list_tenants", params)).rows]
 
     async def put(self, spec: TenantSpec, now: datetime, today: date, *, unmade_before: datetime | None = None) -> Put:
-        """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger. `unmade_before`: see
-        `TenantLocations.require_free`.
+        """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger. One statement; a second
+        one if concurrent calls have created the tenant. `unmade_before`: see `TenantLocations.require_free`.
         """
         desired = {field.name: getattr(spec, field.name) for field in fields(TenantSpec)}
         own = {"subscription_id": spec.subscription_id, "usual_location": self._bq.client.location}
         params = {**desired, **own, "now": now, "today": today, "unmade_before": unmade_before}
-        return Put(**(await self._run("put_tenant", params)).only_row)
+        done = Put(**(await self._run("put_tenant", params)).only_row)
+        return Put(**(await self._run("put_tenant", params)).only_row) if done.is_mixed else done
 
     async def fix_location(self, tenant_id: str, now: datetime) -> str:
         """Fixes the location, unless it is fixed, and returns it. Raises NotFound."""

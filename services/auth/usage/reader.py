@@ -38,7 +38,7 @@ class UsageReader:
         return known
 
     async def read(self, tenant_id: str) -> Usage:
-        """The tenant's row for today, created if it is missing."""
+        """The tenant's row for today, created if it is missing; all zero for a tenant without any subscription, which gets none."""
         return await self._questions.submit(tenant_id)
 
     async def _read_ahead(self) -> None:
@@ -51,6 +51,8 @@ class UsageReader:
             now = self._clock.now()
             await self._store.open_day(missing, now, utc_day(now))
             usages |= await self._read(missing)
+            # Without any subscription there is no row, see `open_day`.
+            usages |= {one: self._store.unused(one, utc_day(now)) for one in missing if one not in usages}
         return [usages[one] for one in asked]
 
     async def _read(self, tenant_ids: Collection[str], *, longest: timedelta = LONGEST_UNREAD) -> Mapping[str, Usage]:
