@@ -129,13 +129,13 @@ SELECT
   MIN(q.scheduled_time) AS first_time,
   MAX(q.scheduled_time) AS last_time
 FROM pipeline_execution_queue AS q
+LEFT JOIN (
+  SELECT e.tenant_id, e.config_id, LOGICAL_AND(IFNULL(e.is_active, TRUE)) AS is_active
+  FROM tenant_pipeline_configs AS e
+  GROUP BY e.tenant_id, e.config_id
+) AS c ON c.tenant_id = q.tenant_id AND c.config_id = q.config_id
 WHERE q.state = 'PROCESSING'
-  OR (
-    q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now)
-    AND NOT EXISTS (
-      SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = q.tenant_id AND c.config_id = q.config_id AND NOT IFNULL(c.is_active, TRUE)
-    )
-  )
+  OR (q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now) AND IFNULL(c.is_active, TRUE))
 
 -- name: claim_runs
 -- One guarded UPDATE: two writers of one row wait for each other, and the second finds the row PROCESSING. A replay changes nothing: a

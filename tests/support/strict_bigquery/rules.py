@@ -158,14 +158,16 @@ class StrictBigQuery:
                 self._begun[table].append(now)
 
     def _walk(self, script: Sequence[Statement], held: ExitStack) -> None:
-        """Takes what each statement needs for as long as it needs it; what the last one holds goes to `held`."""
+        """Takes what each statement needs for as long as it needs it. What the last one holds goes to `held`, and what a transaction
+        holds, unless a plain mutation that follows waits for one of its tables.
+        """
         transaction: tuple[ExitStack, Transaction] | None = None
         for number, one in enumerate(script, 1):
             if one.kind is Kind.BEGIN:
                 until_commit = held.enter_context(ExitStack())
                 transaction = until_commit, until_commit.enter_context(self._transaction())
             elif one.kind is Kind.COMMIT and transaction is not None:
-                if number < len(script):
+                if transaction[1].mutated.intersection(one.table for one in script[number:] if one.kind is Kind.MUTATION):
                     transaction[0].close()
                 transaction = None
             elif one.kind is Kind.MUTATION and transaction is not None:

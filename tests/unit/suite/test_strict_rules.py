@@ -129,6 +129,17 @@ def test_two_run_twenty_wait_and_one_more_is_refused() -> None:
         thread.join()
 
 
+def test_a_transaction_holds_its_tables_until_the_emulator_has_run_it_whatever_follows() -> None:
+    """Two that meet must not both be handed over; but a script does not wait for itself."""
+    proxy, other = rules(), UPDATE.replace(" t ", " u ")
+    with proxy.statement(f"{TRANSACTION} {other}", "d"):
+        assert "concurrent update against table d.t" in refusal(proxy, TRANSACTION)
+    with proxy.statement(f"{TRANSACTION} {UPDATE}", "d"):
+        pass
+    with proxy.statement(TRANSACTION, "d"):
+        pass
+
+
 def test_a_plain_mutation_goes_on_when_the_transaction_ends_and_inserts_never_wait() -> None:
     proxy, changed = rules(), Event()
 
