@@ -118,3 +118,20 @@ async def test_of_two_exports_a_day_is_read_once(tenant: Tenant, changed: Any, c
     assert await costs(tenant) == {day(0): 0.5, day(1): 11.5, day(2): 2.5, day(3): 1.0}
     rows = await tenant.rows("SELECT usage_date, COUNT(*) AS n FROM x_meta_cost_days GROUP BY usage_date HAVING COUNT(*) > 1")
     assert rows == []
+
+
+async def test_a_day_with_two_entries_is_read_as_a_whole_and_replaced(tenant: Tenant, changed: Any, clock: SetClock) -> None:
+    """Two runs of an earlier release have published it at the same moment: all of it is there twice."""
+    export(tenant, [late(day(back), NOON - timedelta(hours=2), cost=10.0 + back) for back in (0, 1, 2)])
+    await changed()
+    for table, column in (("billing_cost_daily", "usage_date"), ("focus_cost_daily", "x_UsageDate"), ("x_meta_cost_days", "usage_date")):
+        await tenant.rows(f"INSERT INTO {table} SELECT * FROM {table} WHERE {column} = '{day(1)}'")
+    clock.time += timedelta(hours=1)
+
+    said = await changed()
+
+    assert (said["extract"]["days"], said["extract"].get("days_read_since")) == ([str(day(1))], None)
+    assert await tenant.rows("SELECT SUM(b.net_cost) AS cost FROM billing_cost_daily AS b") == [{"cost": 33.0}]
+    assert await tenant.rows("SELECT SUM(f.BilledCost) AS cost FROM focus_cost_daily AS f") == [{"cost": Decimal(33)}]
+    assert await tenant.rows("SELECT COUNT(*) AS days FROM x_meta_cost_days") == [{"days": 3}]
+    assert "unchanged_as_of" in (await changed())["extract"]
