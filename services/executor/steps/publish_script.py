@@ -116,7 +116,9 @@ def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun, alo
     `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64,
     cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is
     replaced: the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from
-    `rows`. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
+    `rows`. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost. A sum
+    of FLOAT64 depends on their order, so a millionth less than half of the cost counts as half: of a day that was published twice, half is
+    right.
     """
     ledger, parts = replacement.ledger, [(replacement, rows), *([(along.replacement, along.rows)] if along else [])]
     measures = [*_measures(replacement, rows), *(along.measures if along else ())]
@@ -217,7 +219,7 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
   SELECT AS STRUCT
     q.usage_date, q.service, q.currency, q.unit, q.rows_before, q.rows_after, q.rows_new, q.cost_before, q.cost_after, q.net_before,
     q.net_after, q.unit IS NOT NULL
-      AND (q.unit_after * 2 < q.unit_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before)
+      AND (q.unit_after * 2 < q.unit_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.000001 < q.size_before)
       AS is_too_little
   FROM (
     SELECT

@@ -122,7 +122,9 @@ async def test_of_two_exports_a_day_is_read_once(tenant: Tenant, changed: Any, c
 
 async def test_a_day_with_two_entries_is_read_as_a_whole_and_replaced(tenant: Tenant, changed: Any, clock: SetClock) -> None:
     """Two runs of an earlier release have published it at the same moment: all of it is there twice."""
-    export(tenant, [late(day(back), NOON - timedelta(hours=2), cost=10.0 + back) for back in (0, 1, 2)])
+    # Of these costs, a sum over both halves is a bit more than twice the sum over one.
+    rows = [late(day(back), NOON - timedelta(hours=2), cost=3.7 * number) for back in (0, 1, 2) for number in range(1, 31)]
+    export(tenant, rows)
     await changed()
     for table, column in (("billing_cost_daily", "usage_date"), ("focus_cost_daily", "x_UsageDate"), ("x_meta_cost_days", "usage_date")):
         await tenant.rows(f"INSERT INTO {table} SELECT * FROM {table} WHERE {column} = '{day(1)}'")
@@ -131,7 +133,7 @@ async def test_a_day_with_two_entries_is_read_as_a_whole_and_replaced(tenant: Te
     said = await changed()
 
     assert (said["extract"]["days"], said["extract"].get("days_read_since")) == ([str(day(1))], None)
-    assert await tenant.rows("SELECT SUM(b.net_cost) AS cost FROM billing_cost_daily AS b") == [{"cost": 33.0}]
-    assert await tenant.rows("SELECT SUM(f.BilledCost) AS cost FROM focus_cost_daily AS f") == [{"cost": Decimal(33)}]
+    assert await tenant.rows("SELECT SUM(b.net_cost) AS cost FROM billing_cost_daily AS b") == [{"cost": pytest.approx(5161.5)}]
+    assert await tenant.rows("SELECT SUM(f.BilledCost) AS cost FROM focus_cost_daily AS f") == [{"cost": Decimal("5161.5")}]
     assert await tenant.rows("SELECT COUNT(*) AS days FROM x_meta_cost_days") == [{"days": 3}]
     assert "unchanged_as_of" in (await changed())["extract"]
