@@ -1,10 +1,9 @@
--- What the templates of AWS and Azure publish: rows of x_staging_focus_export, which stands for the run's own staging table, as rows of
--- focus_cost_daily.
+-- The rows that the AWS and Azure templates publish in focus_cost_daily. The run's own staging table replaces x_staging_focus_export.
 
 -- name: focus_export_rows
--- Reads the staging table alone, so it returns the same rows each time. Columns that only Google's billing data has are NULL.
--- The JSON columns come as text. A number that no FLOAT64 holds exactly, such as an id of twenty digits, is rounded: without that one such
--- value in a column of the cloud's own would fail the whole period.
+-- Reads the staging table only, so it returns the same rows each time. Columns that only Google's billing data has are NULL.
+-- The JSON columns are staged as text. A number that FLOAT64 cannot hold exactly, such as an id of twenty digits, is rounded. Without
+-- rounding, one such value in a provider's own column would fail the whole period.
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
 SELECT

@@ -1,10 +1,11 @@
--- What the templates of AWS and Azure check before they publish. x_staging_focus_export stands for the run's own staging table. A template
--- gives each check its severity. What our table or our own mapping must not have is an error. Where a cloud's own export falls short of the
--- specification, that is a warning: it cannot be mended here, and stopping would leave the tenant without its costs.
+-- The checks of the AWS and Azure templates before they publish. The run's own staging table replaces x_staging_focus_export. A template
+-- gives each check its severity. Defects of our table or of our mapping are errors. Where a cloud's own export falls short of the
+-- specification, that is a warning: it cannot be corrected here, and stopping would leave the tenant without its costs.
 
 -- name: focus_export_agrees
--- Whether the staged rows are those that were read: rows, and sums of each billing period and currency, counted while the files were read.
--- A row a check, failing_rows 0 where it holds. Reads the staging table alone. Half a cent is above what rounding can do.
+-- Compares the staged rows with the rows that were read: their number and their sums for each billing period and currency, counted while
+-- the files were read. One row a check, failing_rows 0 if it passes. Reads the staging table only. Half a cent is more than rounding can
+-- cause.
 -- param: source_rows INT64
 -- param: source_sums ARRAY<STRUCT<billing_period DATE, currency STRING, row_count INT64, billed_cost NUMERIC, effective_cost NUMERIC>>
 SELECT c.check_name, c.failing_rows, c.observed_value
@@ -43,10 +44,9 @@ FROM (
 CROSS JOIN UNNEST(q.checks) AS c
 
 -- name: focus_export_conformance
--- One pass over the staging table, and one over what is published of the run's days: a row a check, failing_rows 0 where it holds. Reads
--- only.
--- An account is looked for in other exports by BillingAccountId and SubAccountId: exports of several subscriptions of one billing account
--- are none the other's double.
+-- One pass over the staging table, and one over the published rows of the run's days: one row a check, failing_rows 0 if it passes. Reads
+-- only. The same account in another export is found by BillingAccountId and SubAccountId. So exports of several subscriptions of one
+-- billing account do not count as duplicates of each other.
 -- param: replaced_sources ARRAY<STRING>
 -- param: first_day DATE
 -- param: last_day DATE
@@ -158,7 +158,7 @@ FROM (
           IF(f.PricingQuantity IS NULL, 'PricingQuantity', NULL), IF(f.PricingUnit IS NULL, 'PricingUnit', NULL),
           IF(f.ListUnitPrice IS NULL, 'ListUnitPrice', NULL), IF(f.ContractedUnitPrice IS NULL, 'ContractedUnitPrice', NULL)
         ], ', '), ''), NULL) AS unpriced,
-        -- Azure says 0 where it does not know the price of a reservation's usage or of the Marketplace.
+        -- Azure writes 0 if it does not know the price: for a reservation's usage, and for the Marketplace.
         IF(f.ChargeCategory IN ('Usage', 'Purchase') AND f.EffectiveCost > 0, NULLIF(ARRAY_TO_STRING([
           IF(f.ListCost = 0, 'ListCost', NULL), IF(f.ContractedCost = 0, 'ContractedCost', NULL)
         ], ', '), ''), NULL) AS cost_unknown,

@@ -1,15 +1,17 @@
--- What cur.yml stages and checks. x_staging_aws_cur and x_staging_focus_export stand for the run's own staging tables. Each column's rule
--- is in docs/focus-aws-cur.md. FOCUS columns that follow from nothing in the report are not named here, and so NULL.
+-- The SQL of cur.yml. The run's own staging tables replace x_staging_aws_cur and x_staging_focus_export. Each column's rule is in
+-- docs/focus-aws-cur.md. FOCUS columns that the report cannot fill are not named here, so they are NULL.
 
 -- name: cur_to_focus
--- Each line item becomes one row; what a commitment's fee leaves unused is a second one, and the negation of what a savings plan covers is
--- none: FOCUS has the covered usage itself with a BilledCost of 0. Replayed, it replaces what it has staged.
--- Step by step: `lines` are the line items and what kind of charge each is; `paid` is what the invoice has for it; `offsets` has the sums
--- by which negations are matched with what they negate; in `parts` fees are split, and in `costs` it is reckoned what each part costs.
--- A discount is either a line item of its own, or it is taken off in the line item (CUR 2.0 without manual discount compatibility): then
--- the net columns are what is paid. A report has one or the other.
+-- Each line item becomes one row, with two exceptions:
+--   - a commitment's fee that is partly unused becomes a second row, for the unused part;
+--   - the negation of usage that a savings plan covers becomes no row: in FOCUS the covered usage itself has a BilledCost of 0.
+-- Replayed, it replaces the staged rows.
+-- Step by step: `lines` has the line items, each with its kind of charge; `paid` is the amount on the invoice. `offsets` has the sums by
+-- which negations are matched with the usage that they negate. `parts` splits fees. `costs` has the costs of each part.
+-- A discount is either a line item of its own, or it is subtracted within the line item (CUR 2.0 without manual discount compatibility);
+-- then the net columns are the amounts paid. A report uses only one of the two.
 DECLARE rows_staged INT64;
--- By product code. Those of the Marketplace are random, and so Other.
+-- Categories by product code. The Marketplace's product codes are random, so its products are Other.
 DECLARE services ARRAY<STRUCT<code STRING, category STRING, subcategory STRING>> DEFAULT [
   STRUCT('AmazonEC2' AS code, 'Compute' AS category, 'Virtual Machines' AS subcategory),
   ('AmazonECS', 'Compute', 'Containers'),
@@ -206,12 +208,12 @@ INSERT INTO x_staging_focus_export (
   x_Provider, x_SourceId, x_FocusVersion, x_ProviderColumns, x_BillingPeriod, x_ManifestId, x_SourceChanges
 )
 WITH tagged AS (
-  -- Rows of one resource have the same tags: each text is read once. Keys and values stay escaped, as the text has them.
+  -- Rows of one resource have the same tags, so each text is read once. Keys and values stay escaped as in that text.
   SELECT k.resource_tags, CONCAT('{', STRING_AGG(CONCAT('"', k.key, '":', k.value), ',' ORDER BY k.key), '}') AS tags
   FROM (
     SELECT
       one.resource_tags,
-      -- FOCUS has a user's own tags by their own keys, and wants a prefix before the provider's. user_ and aws_: Parquet has no colons.
+      -- FOCUS keeps the keys of user-defined tags and requires a prefix for the provider's. user_ and aws_: Parquet has no colons.
       IF(
         REGEXP_CONTAINS(one.key, r'^user[:_]'), REGEXP_REPLACE(one.key, r'^user[:_]', ''), REGEXP_REPLACE(one.key, r'^aws[:_]', 'aws:')
       ) AS key,
@@ -221,7 +223,7 @@ WITH tagged AS (
         list.resource_tags, REGEXP_EXTRACT(pair, r'^"((?:[^"\\]|\\.)*)"') AS key,
         REGEXP_EXTRACT(pair, r'^"(?:[^"\\]|\\.)*"\s*:\s*(.*)$') AS value
       FROM (SELECT DISTINCT c.resource_tags FROM x_staging_aws_cur AS c WHERE c.resource_tags IS NOT NULL) AS list
-      -- A value that is itself JSON stands there as such: ["a","b"], {"a":1}, 7.
+      -- A value that is itself JSON is not quoted: ["a","b"], {"a":1}, 7.
       CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(
         list.resource_tags, r'"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\{[^}]*\}|[-+.0-9eE]+|true|false)')) AS pair
     ) AS one
@@ -269,7 +271,7 @@ lines AS (
       ELSE 'other'
     END AS kind,
     COUNTIF(ENDS_WITH(c.line_item_line_item_type, 'Discount')) OVER (PARTITION BY c.source_id, c.billing_period) AS discount_lines,
-    -- Some line items of a service lack its name.
+    -- Some line items lack the name of their service: it is taken from others with the same product code.
     COALESCE(
       c.product_product_name, JSON_VALUE(c.product, '$.product_name'), JSON_VALUE(c.product, '$.ProductName'),
       MAX(c.product_product_name) OVER (PARTITION BY c.line_item_product_code),
@@ -323,7 +325,7 @@ parts AS (
   SELECT o.* REPLACE(IF(part = 'unused', 'unused', o.kind) AS kind)
   FROM offsets AS o
   CROSS JOIN UNNEST(IF(IFNULL(o.unused_cost, 0) != 0, ['whole', 'unused'], ['whole'])) AS part
-  -- Whole negations: what they negate has a BilledCost of 0.
+  -- Leaves out negations that cancel their usage exactly: that usage has a BilledCost of 0.
   WHERE NOT (o.kind = 'negation' AND o.planned_cost != 0 AND ABS(o.planned_cost + o.negated_cost) <= 0.005)
 ),
 costs AS (
@@ -332,7 +334,7 @@ costs AS (
     CASE
       WHEN q.kind = 'unused' THEN 0
       WHEN q.kind = 'planned' AND q.negated_cost != 0 THEN 0
-      -- What they negate beyond the covered usage, or less than it, is theirs.
+      -- The negation keeps the difference between its amount and the covered usage.
       WHEN q.kind = 'negation' AND q.negated_cost != 0 THEN
         q.paid + CAST(CAST(q.planned_cost AS FLOAT64) * CAST(q.paid AS FLOAT64) / CAST(q.negated_cost AS FLOAT64) AS NUMERIC)
       ELSE q.paid
@@ -371,7 +373,7 @@ charges AS (
     END AS contracted,
     CASE
       WHEN k.kind = 'unused' THEN k.unused_cost
-      -- A discount that is agreed lowers the contracted price, and not the list price.
+      -- A negotiated discount lowers the contracted price, not the list price.
       WHEN k.kind = 'discount' THEN 0
       WHEN k.kind IN ('usage', 'fee') THEN IF(
         IFNULL(k.pricing_public_on_demand_cost, 0) = 0, k.unblended, k.pricing_public_on_demand_cost)
@@ -438,7 +440,7 @@ SELECT
   IF(c.kind IN ('usage', 'reserved', 'planned'), c.priced_quantity, NULL),
   IF(c.kind IN ('usage', 'reserved', 'planned') AND c.priced_quantity IS NOT NULL, c.quantity_unit, NULL),
   c.contracted, c.contracted_price, c.effective,
-  -- Until the invoice is made.
+  -- AWS writes 'Estimated' until the invoice exists.
   NULLIF(c.bill_invoice_id, 'Estimated'),
   IFNULL(c.issuer, 'AWS'), c.listed, c.list_price,
   CASE
@@ -482,7 +484,7 @@ SELECT
   c.line_item_usage_account_id, IFNULL(c.line_item_usage_account_name, c.line_item_usage_account_id),
   IF(c.line_item_usage_account_id IS NULL, NULL, 'Linked Account'), t.tags,
   'AWS', c.source_id, '1.2',
-  -- As FLOAT64: JSON holds no number that would lose digits, and the costs stand in their own columns.
+  -- Costs are FLOAT64 here, because JSON refuses numbers that would lose digits. The exact costs are in their own columns.
   TO_JSON_STRING(JSON_STRIP_NULLS(JSON_OBJECT(
     'x_RowPart', IF(c.kind IN ('unused', 'negation'), c.kind, NULL), 'x_ServiceCode', c.line_item_product_code,
     'x_Operation', c.line_item_operation, 'x_UsageType', c.line_item_usage_type,

@@ -1,9 +1,9 @@
--- What cur.yml checks besides what all templates of AWS and Azure check. x_staging_aws_cur and x_staging_focus_export stand for the run's
--- own staging tables.
+-- The checks of cur.yml beyond those of all AWS and Azure templates. The run's own staging tables replace x_staging_aws_cur and
+-- x_staging_focus_export.
 
 -- name: cur_agrees
--- What was mapped against the line items, counted and added up anew: a row a check, failing_rows 0 where it holds. Reads the staging tables
--- alone. Costs are compared for each period, product, account and currency; half a cent is above what rounding can do.
+-- Compares the mapped rows with the line items, counted and summed again: one row a check, failing_rows 0 if it passes. Reads the staging
+-- tables only. Costs are compared for each period, product, account and currency; half a cent is more than rounding can cause.
 -- param: source_rows INT64
 SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (

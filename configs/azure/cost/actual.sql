@@ -1,15 +1,17 @@
--- What actual.yml stages and checks. x_staging_azure_cost and x_staging_focus_export stand for the run's own staging tables. Each column's
--- rule is in docs/focus-azure-cost.md. FOCUS columns that follow from nothing in the exports are not named here, and so NULL.
+-- The SQL of actual.yml. The run's own staging tables replace x_staging_azure_cost and x_staging_focus_export. Each column's rule is in
+-- docs/focus-azure-cost.md. FOCUS columns that the exports cannot fill are not named here, so they are NULL.
 
 -- name: actual_to_focus
--- A row of the actual cost becomes one row. Of the amortized cost, if it is there, come the rows of what reservations and savings plans
--- cover and of what is left unused: they cost nothing more (BilledCost 0), and carry what the purchases have cost, whose EffectiveCost is
--- then 0. The actual cost has the covered usage, too, at no cost: that row would double its quantity, and is left out. Replayed, it
--- replaces what it has staged.
--- Step by step: `named` are the rows, whatever their agreement calls a column; in `kinds` it is decided what kind of charge each is, in
--- `costs` which rows count and what is paid for them, and in `priced` what they cost at other prices.
+-- Each row of the actual cost becomes one row. If there is an export of amortized cost, these rules apply to commitments:
+--   - Usage that reservations and savings plans cover, and their unused parts, come from the amortized cost. Their BilledCost is 0, and
+--     their EffectiveCost is their share of the purchase.
+--   - The EffectiveCost of the purchase itself is 0.
+--   - The actual cost also has the covered usage, at no cost. Such a row would double the quantity, so it is left out.
+-- Replayed, it replaces the staged rows.
+-- Step by step: `named` has the rows with one name for each column, whichever agreement they are from; `kinds` has each row's kind of
+-- charge. `costs` selects the rows that count, with the amounts paid; `priced` has their costs at other prices.
 DECLARE rows_staged INT64;
--- By meter category, in lower case. A category that is not here has that of its service family.
+-- Categories by meter category, in lower case. Otherwise the category of the service family is used.
 DECLARE services ARRAY<STRUCT<name STRING, category STRING, subcategory STRING>> DEFAULT [
   STRUCT('virtual machines' AS name, 'Compute' AS category, 'Virtual Machines' AS subcategory),
   ('virtual machine licenses', 'Compute', 'Virtual Machines'),
@@ -215,7 +217,7 @@ WITH named AS (
     COALESCE(a.billing_currency, a.billing_currency_code, a.currency, a.currency_code) AS billed_in,
     COALESCE(a.pricing_currency, a.pricing_currency_code, a.billing_currency, a.billing_currency_code, a.currency, a.currency_code)
       AS priced_in,
-    -- Of the currency in which prices are to that of the invoice: 1 where they are the same, as in an Enterprise Agreement.
+    -- The exchange rate from the pricing currency to the invoice's: 1 if they are the same, as in an Enterprise Agreement.
     COALESCE(NULLIF(a.exchange_rate_pricing_to_billing, 0), NULLIF(a.exchange_rate, 0), 1) AS rate,
     COALESCE(a.quantity, a.usage_quantity, a.consumed_quantity) AS quantity,
     LOWER(COALESCE(a.subscription_id, a.subscription_guid)) AS subscription,
@@ -227,7 +229,7 @@ WITH named AS (
     COALESCE(a.product_id, a.part_number, a.meter_id) AS sku,
     COALESCE(NULLIF(LOWER(a.meter_category), 'unassigned'), LOWER(a.service_name)) AS service_key,
     SAFE.PARSE_JSON(a.additional_info, wide_number_mode => 'round') AS details,
-    -- Enterprise agreements export the tags without the braces around them.
+    -- Enterprise Agreements export tags without the surrounding braces.
     SAFE.PARSE_JSON(IF(STARTS_WITH(TRIM(a.tags), '{'), a.tags, CONCAT('{', a.tags, '}')), wide_number_mode => 'round') AS tags_json,
     COALESCE(
       a.benefit_id,
@@ -269,7 +271,7 @@ costs AS (
     k.kind IN ('used', 'unused', 'commitment') AND k.commitment IS NOT NULL AS is_committed,
     IF(
       k.kind IN ('usage', 'used', 'unused', 'fee', 'commitment') AND k.unit_of_measure IS NOT NULL, k.quantity, NULL) AS priced_quantity,
-    -- "100 Hours", "10K", "1 GB/Month": how many units are priced at once.
+    -- The number of units that one price covers: "100 Hours", "10K", "1 GB/Month".
     IFNULL(SAFE_CAST(REPLACE(REGEXP_EXTRACT(k.unit_of_measure, r'^([0-9][0-9,.]*)'), ',', '') AS FLOAT64), 1)
       * CASE REGEXP_EXTRACT(k.unit_of_measure, r'^[0-9][0-9,.]*\s*([KM])(?:[^A-Za-z]|$)')
         WHEN 'K' THEN 1000 WHEN 'M' THEN 1000000 ELSE 1
@@ -287,7 +289,7 @@ costs AS (
 priced AS (
   SELECT
     c.*,
-    -- A price of 0 is one that Azure does not know: of the Marketplace, and of what reservations cover.
+    -- A price of 0 means that Azure does not know the price: for the Marketplace, and for usage that reservations cover.
     CASE
       WHEN c.kind IN ('commitment', 'fee') THEN c.paid
       WHEN c.kind = 'unused' THEN c.effective
@@ -405,7 +407,7 @@ SELECT
   IF(p.subscription IS NULL, NULL, 'Subscription'),
   IF(p.tags_json IS NULL, NULL, NULLIF(TO_JSON_STRING(p.tags_json), '{}')),
   'AZURE', p.source_id, '1.2',
-  -- Costs as FLOAT64: JSON holds no number that would lose digits, and they stand in their own columns.
+  -- Costs are FLOAT64 here, because JSON refuses numbers that would lose digits. The exact costs are in their own columns.
   TO_JSON_STRING(JSON_STRIP_NULLS(JSON_OBJECT(
     'x_Dataset', p.dataset, 'x_ChargeType', p.charge_type, 'x_PricingModel', p.pricing_model, 'x_Frequency', p.frequency,
     'x_PublisherType', p.publisher_type, 'x_SkuMeterId', p.meter_id, 'x_SkuMeterCategory', p.meter_category,

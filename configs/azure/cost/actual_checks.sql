@@ -1,10 +1,10 @@
--- What actual.yml checks besides what all templates of AWS and Azure check. x_staging_azure_cost and x_staging_focus_export stand for the
--- run's own staging tables.
+-- The checks of actual.yml beyond those of all AWS and Azure templates. The run's own staging tables replace x_staging_azure_cost and
+-- x_staging_focus_export.
 
 -- name: actual_agrees
--- What was mapped against the exports' rows, counted and added up anew: a row a check, failing_rows 0 where it holds. Reads the staging
--- tables alone. Costs are compared for each period, meter category, subscription and currency; half a cent is above what rounding can do.
--- both_costs_agree: what no commitment covers costs the same in both exports, unless one of them is older.
+-- Compares the mapped rows with the exports' rows, counted and summed again: one row a check, failing_rows 0 if it passes. Reads the
+-- staging tables only. Costs are compared for each period, meter category, subscription and currency; half a cent is more than rounding can
+-- cause. both_costs_agree: usage that no commitment covers costs the same in both exports, unless one of them is older.
 -- param: source_rows INT64
 SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (

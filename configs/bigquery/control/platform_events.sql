@@ -1,5 +1,6 @@
--- What the services' processes report about themselves, for GetFleet: they stream it in the background, so that it costs no statement. A row
--- may be written twice. kind: see services/platform/reporting/events.py, which says what name and value are of each.
+-- Events that the services' processes report about themselves, for GetFleet. They are streamed in the background, so they need no
+-- statement. A row may be written twice. kind: services/platform/reporting/events.py lists the kinds, and what name and value mean for
+-- each.
 CREATE TABLE IF NOT EXISTS platform_events (
   event_id STRING NOT NULL,
   time TIMESTAMP NOT NULL,

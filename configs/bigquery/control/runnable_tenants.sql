@@ -1,7 +1,7 @@
--- The tenants that may run now, with what their quota leaves them today; NULL: unlimited. Over the monthly cost limit nothing is left. Owned by auth, read by the scheduler to decide
--- which runs are worth queueing and claiming; only the ledger's `reserve` grants. A tenant without a row for today has run nothing today:
--- its usage of the month, and its live runs, are in its newest row. Dates are bounded, so that BigQuery prunes partitions; two days before
--- the month contain whatever may still be live on its first day.
+-- The tenants that may run now, with the quota that is left today; NULL: unlimited. Over the monthly cost limit nothing is left. Owned by
+-- auth. The scheduler reads it to decide which runs are worth queueing and claiming; only the ledger's `reserve` grants units and slots. A
+-- tenant without a row for today has run nothing today: its usage of the month, and its live runs, are in its newest row. Dates are
+-- bounded, so that BigQuery prunes partitions; a run that is live on the first day of the month is in a row of the two days before.
 -- `max_priority` and `max_queued_runs` are the plan's; NULL: the default of this installation.
 -- column: tenant_id STRING
 -- column: units_left INT64

@@ -1,5 +1,5 @@
--- The version of the control dataset, and who is bringing it up to a release at this moment: one row, which is made with the table, so that
--- two bootstraps change the same one. version: of the last migration in `applied`. The lease of a bootstrap that died expires.
+-- The version of the control dataset, and the bootstrap that is upgrading it now. The one row is created with the table, so two bootstraps
+-- change the same row. version: the last migration in `applied`. The lease of a bootstrap that died expires.
 CREATE TABLE IF NOT EXISTS schema_state (
   version INT64 NOT NULL,
   locked_by STRING,

@@ -1,7 +1,8 @@
--- The proof that a tenant was ended: one row for each call of OffboardTenant that closed it or found something left to end, kept for ever. The
--- counts are of what that call has ended; a call that broke off has no completed_at, and the next one continues it. dataset: KEPT, DELETED or
--- ABSENT; DELETING is written before the deletion, and a call that was killed behind it is completed by the next. credentials_destroyed: providers. request_id: finds the operator in the audit log. exported: of a call with an export_uri, what is
--- exported, also by calls before it.
+-- The proof that a tenant was offboarded: one row for each call of OffboardTenant that closed it or found something left to end. Rows are
+-- kept forever. The counts say how much that call has ended. A call that broke off has no completed_at, and the next call continues it.
+-- dataset: KEPT, DELETED or ABSENT. DELETING is written before the deletion; if the call is killed then, the next call completes it.
+-- credentials_destroyed: providers. request_id: finds the operator in the audit log. exported: for a call with an export_uri, what it and
+-- earlier calls have exported.
 CREATE TABLE IF NOT EXISTS tenant_offboardings (
   offboarding_id STRING NOT NULL,
   tenant_id STRING NOT NULL,

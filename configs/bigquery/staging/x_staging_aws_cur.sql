@@ -1,12 +1,12 @@
 -- Rows of an AWS Cost and Usage Report, legacy (lineItem/UsageAccountId) or CUR 2.0 (line_item_usage_account_id), as the files have them.
--- A file's column is that of the same letters and digits, in any case: lineItem/UsageAccountId, line_item_usage_account_id and
--- reservation/ReservationARN, reservation_reservation_a_r_n (legacy Parquet), reservation_reservation_arn are one each.
--- dataset, source_id, billing_period, manifest_id: which file the row is from, as x_staging_focus_export says it. JSON objects as text:
---   product, resource_tags, tags, cost_category, discount: the map of that name (CUR 2.0), or what legacy files have a column each for:
+-- A column of a file is matched by its letters and digits, in any case. So lineItem/UsageAccountId and line_item_usage_account_id are the
+-- same column, as are reservation/ReservationARN, reservation_reservation_a_r_n (legacy Parquet) and reservation_reservation_arn.
+-- dataset, source_id, billing_period, manifest_id: the file of the row, as in x_staging_focus_export. JSON objects as text:
+--   product, resource_tags, tags, cost_category, discount: the map of that name (CUR 2.0). Legacy files have a column for each entry:
 --     product/instanceFamily is "instanceFamily" of product, resourceTags/user:team is "user:team" of resource_tags, costCategory/Unit is
---     "Unit" of cost_category. A column that stands below is not repeated there. Parquet of legacy reports: product_instance_family is
---     "instance_family", resource_tags_user_team is "user_team".
---   other_columns: every further column of the file under its own name. Empty values are left out of all six; an empty object is NULL.
+--     "Unit" of cost_category. A column that is listed below is not repeated in the map. In Parquet of legacy reports
+--     product_instance_family is "instance_family", resource_tags_user_team is "user_team".
+--   other_columns: every other column of the file under its own name. Empty values are left out of all six; an empty object is NULL.
 -- Costs are NUMERIC, rounded half to even; quantities and rates stay FLOAT64. An empty text is NULL.
 CREATE TABLE IF NOT EXISTS x_staging_aws_cur (
   dataset STRING,

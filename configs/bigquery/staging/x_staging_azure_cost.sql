@@ -1,9 +1,9 @@
 -- Rows of an Azure Cost Management export of actual or amortized cost, as the files have them: Enterprise Agreement, Microsoft Customer
 -- Agreement and pay-as-you-go name many columns differently, and each name has its own column here.
--- A file's column is that of the same letters and digits, in any case: CostInBillingCurrency, costInBillingCurrency are one.
--- dataset (ACTUAL, AMORTIZED), source_id, billing_period, manifest_id: which file the row is from, as x_staging_focus_export says it.
--- tags: as exported, with or without the braces around it. other_columns: every further column of the file under its own name, a JSON object
--- as text, without empty values; NULL if there is none.
+-- A column of a file is matched by its letters and digits, in any case: CostInBillingCurrency and costInBillingCurrency are the same
+-- column. dataset (ACTUAL, AMORTIZED), source_id, billing_period, manifest_id: the file of the row, as in x_staging_focus_export.
+-- tags: as exported, with or without surrounding braces. other_columns: every other column of the file under its own name, as a JSON object
+-- in text, without empty values; NULL if there is none.
 -- Costs are NUMERIC, rounded half to even; quantities, prices and rates stay FLOAT64. An empty text is NULL. Days come as 2026-05-31,
 -- 2026-05-31T00:00:00Z or 05/31/2026.
 CREATE TABLE IF NOT EXISTS x_staging_azure_cost (

@@ -1,6 +1,6 @@
--- Rows of an export in FOCUS's columns, on their way to focus_cost_daily, which has the same columns. They have the names of FOCUS 1.2,
--- whatever version the export has. Columns that the export leaves empty are filled by the source's rules. Tags, SkuPriceDetails and
--- x_ProviderColumns are JSON as text, because load jobs do not load JSON from Parquet.
+-- Staged rows of an export in the columns of FOCUS, which are also those of focus_cost_daily. They have the names of FOCUS 1.2, whatever
+-- version the export has. The source's rules fill columns that the export leaves empty. Tags, SkuPriceDetails and x_ProviderColumns are
+-- JSON as text, because load jobs do not load JSON from Parquet.
 CREATE TABLE IF NOT EXISTS x_staging_focus_export (
   x_UsageDate DATE,
   AvailabilityZone STRING,

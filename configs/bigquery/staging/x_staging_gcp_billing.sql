@@ -3,10 +3,6 @@
 -- columns define what is read from the export. A column that an export lacks is NULL (standard exports have no resource). While rows are
 -- read, the _json and _total columns are computed from lists, and other_columns_json from everything that no other column takes: see
 -- services/executor/sources/gcp/rows/flatten.py.
--- name: a run creates its own, x_staging_gcp_billing_{pipeline_logging_id}_{attempt}, with these columns and an expiration. The columns
--- define what is read from the export; one that an export lacks (standard exports have no resource) is NULL. The _json and _total columns
--- are made of lists while they are read, other_columns_json of everything that no other column takes: see
--- services/executor/sources/gcp/rows/flatten.py.
 CREATE TABLE IF NOT EXISTS x_staging_gcp_billing (
   billing_account_id STRING,
   service STRUCT<id STRING, description STRING>,

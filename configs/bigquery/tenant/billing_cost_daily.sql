@@ -1,8 +1,8 @@
 -- One row for each row of the Google Cloud billing export, with its structs flattened: one column for each leaf of the standard and the
 -- detailed schema. A column that an export lacks is NULL. `labels`, `system_labels`, `project_labels` are objects of key to value; `tags`,
--- `credits` and `project_ancestors` are the export's lists, entry by entry; `other_columns` has what the export has and this table has no
--- column for, under the export's own names. `source_table` is the table that was read. New columns are added at the end, as older tables
--- get them there.
+-- `credits` and `project_ancestors` are the export's lists, entry by entry. `other_columns` has the export's columns that have no column in
+-- this table, under the export's own names. `source_table` is the table that was read. New columns are added at the end, because older
+-- tables get them there.
 CREATE TABLE IF NOT EXISTS billing_cost_daily (
   usage_date DATE NOT NULL,
   billing_account_id STRING,

@@ -1,10 +1,11 @@
--- One row of billing_cost_daily each, as FinOps FOCUS 1.2 has it: every column of the specification by its own name, and x_ columns for what
--- it has no column for. NOT NULL where the specification allows no null.
--- Costs are NUMERIC: they add up to the same sum in any order, and a row is off its FLOAT64 source by half of 1e-9 at most, so half a cent
--- takes ten million rows that are all rounded the same way. Quantities and unit prices stay FLOAT64, as the source has them: nine decimals
--- would round a small price to 0, and a price times a great quantity would miss its cost.
--- x_Provider (NULL: GCP) and x_SourceId say whose row it is. Rows of exported files (AWS, AZURE) are replaced by billing period, whose first
--- day is x_BillingPeriod, as x_ManifestId lists them; x_SourceChanges names the columns that the export left empty and we have filled.
+-- Charges of all clouds in the columns of FinOps FOCUS 1.2: every column of the specification by its own name, and x_ columns for data that
+-- has no column there. A row of billing_cost_daily becomes one or more rows. NOT NULL where the specification allows no null.
+-- Costs are NUMERIC, so they add up to the same sum in any order. A row differs from its FLOAT64 source by at most half of 1e-9, so an
+-- error of half a cent takes ten million rows that are all rounded the same way. Quantities and unit prices stay FLOAT64 as in the source:
+-- nine decimals would round a small price to 0, and a price times a large quantity would miss its cost.
+-- x_Provider (NULL: GCP) and x_SourceId say where the row is from. Rows of exported files (AWS, AZURE) are replaced by billing period:
+-- x_BillingPeriod is its first day, x_ManifestId its version. x_SourceChanges names the columns that the export left empty and we have
+-- filled.
 CREATE TABLE IF NOT EXISTS focus_cost_daily (
   x_UsageDate DATE NOT NULL,
   AvailabilityZone STRING,

@@ -1,7 +1,7 @@
--- Which version of each billing period of an exported cost report is published: one row for each source and period, changed in the
--- transaction that publishes its rows. It tells whether an export has changed, and keeps an older one from replacing a newer one.
--- source_id: provider and location, as in focus_cost_daily.x_SourceId. billing_period: its first day. manifest_key, manifest_etag: the object
--- that lists the files, and its version; manifest_id: what identifies the version for people. exported_at: when the cloud wrote it (UTC).
+-- The published version of each billing period of an exported cost report: one row for each source and period, changed in the transaction
+-- that publishes its rows. It shows whether an export has changed, and prevents an older version from replacing a newer one.
+-- source_id: provider and location, as in focus_cost_daily.x_SourceId. billing_period: its first day. manifest_key, manifest_etag: the
+-- object that lists the files, and its version; manifest_id: identifies the version for people. exported_at: when the cloud wrote it (UTC).
 -- version: grows with every publish of the period. days: the UTC days on which the period has published rows.
 CREATE TABLE IF NOT EXISTS x_meta_exports (
   source_id STRING NOT NULL,

@@ -1,21 +1,27 @@
--- The SQL of focus.yml. x_staging_focus_cost_daily stands for the run's own staging table, which has the columns of focus_cost_daily.
--- FOCUS columns that follow from nothing in billing_cost_daily are not named here, and so NULL: docs/focus.md lists them, and each column's rule.
+-- The SQL of focus.yml. The run's own staging table replaces x_staging_focus_cost_daily; it has the columns of focus_cost_daily.
+-- FOCUS columns that billing_cost_daily cannot fill are not named here, so they are NULL. docs/focus.md lists them, and each column's rule.
 
 -- name: focus_stage
--- Rows and sums of the source are taken in the transaction that fills the staging table: one snapshot, also while gcp/cost/billing replaces
--- the days. The staging table is made, empty, before it is sent. Sent again, because its job has died after it may have committed, or by
--- another try of the step, it replaces what it has staged.
--- A day is loaded if it has rows, or if gcp/cost/billing has published it without any (x_meta_cost_days), or, in the time before there was
--- that table, if a run of it that began after the day was over (UTC) has completed: then the export has none.
--- An invoice month begins at midnight in Pacific time (Cloud Billing, "Understand the billing export data": invoice.month), and so an
+-- The transaction that fills the staging table also counts and sums the source's rows. So both come from one snapshot, even while
+-- gcp/cost/billing replaces the days.
+-- The staging table exists, empty, before this block is sent. The block is sent again by another try of the step, or if its job died and
+-- may have committed: then it replaces the staged rows.
+-- A day is loaded if one of these holds:
+--   - it has rows;
+--   - gcp/cost/billing has published it without rows (x_meta_cost_days);
+--   - a run of gcp/cost/billing has completed that began after the day was over (UTC). This covers runs from before x_meta_cost_days.
+-- An invoice month begins at midnight in Pacific time (Cloud Billing, "Understand the billing export data": invoice.month). So an
 -- adjustment of usage of an earlier month corrects an invoice that was already written.
--- gcp/cost/billing includes this block beside its publish: there, billing_cost_daily and x_meta_cost_days stand for what they are about to
--- hold of the run's days.
--- What later steps get to know stands in the variable `found`, under the same names: so focus_conformance is measured by the last statement.
--- Step by step: `charges` are the rows of billing_cost_daily and what each says by itself; up to `recognized` it is decided what kind of
--- charge each is, and for a commitment's fee and the usage that it pays for the pool in which they meet; `pools` has what follows from the
--- sums of each pool, and `source` puts both together. Each source row becomes one of `parts` or more, and up to `priced` it is reckoned what
--- each of them costs. docs/focus.md has the rules.
+-- gcp/cost/billing includes this block in its publish. There, billing_cost_daily and x_meta_cost_days stand for the rows that they will
+-- hold for the run's days.
+-- The variable `found` has the values for later steps, under the same names. So the last statement can measure focus_conformance.
+-- Step by step (docs/focus.md has the rules):
+--   - `charges`: the rows of billing_cost_daily, with what each row shows by itself.
+--   - up to `recognized`: each row's kind of charge. For a commitment's fee, and for the usage that it pays: the pool in which they are
+--     matched.
+--   - `pools`: what follows from the sums of each pool. `source` joins rows and pools.
+--   - `parts`: each source row becomes one or more parts.
+--   - up to `priced`: the costs of each part.
 -- param: tenant_id STRING
 -- param: first_day DATE
 -- param: last_day DATE
@@ -32,8 +38,8 @@ DECLARE found STRUCT<
   billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>,
   source_versions ARRAY<STRUCT<day DATE, version INT64>>,
   not_loaded ARRAY<DATE>>;
--- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
--- without Google's and Cloud's before it: Cloud Dataflow and Dataflow are one.
+-- Google renames services and keeps their ids. A service is looked up by its id. A service without an id here is looked up by its name, in
+-- lower case and without a leading Google or Cloud: Cloud Dataflow and Dataflow are the same.
 DECLARE services ARRAY<STRUCT<id STRING, name STRING, category STRING, subcategory STRING>> DEFAULT [
   STRUCT('6F81-5844-456A' AS id, 'compute engine' AS name, 'Compute' AS category, 'Virtual Machines' AS subcategory),
   ('152E-C115-5142', 'run', 'Compute', 'Serverless Compute'),
@@ -197,7 +203,7 @@ tagged AS (
   FROM (
     SELECT
       list.tags, CONCAT('tag/', IFNULL(CONCAT(NULLIF(JSON_VALUE(one, '$.namespace'), ''), '/'), ''), JSON_VALUE(one, '$.key')) AS key,
-      -- Of a key that stands twice the resource's own value counts, before one that it inherits.
+      -- If a key occurs twice, the resource's own value takes precedence over an inherited value.
       ARRAY_AGG(TO_JSON_STRING(JSON_VALUE(one, '$.value')) ORDER BY JSON_VALUE(one, '$.inherited') = 'true', place LIMIT 1)[OFFSET(0)] AS value
     FROM (
       SELECT DISTINCT TO_JSON_STRING(b.tags) AS tags
@@ -210,7 +216,7 @@ tagged AS (
   GROUP BY k.tags
 ),
 typed AS (
-  -- Credits by their type, of the lists that have one which decides something.
+  -- Sums of credits by type, only for lists with a type that the rules below use.
   SELECT
     list.credits,
     SUM(IF(one.type = 'PROMOTION', one.amount, 0)) AS promotion,
@@ -244,7 +250,7 @@ charges AS (
     REGEXP_REPLACE(CAST(IFNULL(b.price_tier_start_amount, 0) AS STRING), r'\.0$', '') AS tier,
     IF(b.price_pricing_unit_quantity > 0, b.price_pricing_unit_quantity, 1) AS price_units,
     b.currency, b.currency_conversion_rate,
-    -- Google prices in US dollars; the rate is what it made another currency with.
+    -- Google's prices are in US dollars; the rate converts them into the billing currency.
     IF(b.currency != 'USD' AND b.currency_conversion_rate > 0, b.currency_conversion_rate, NULL) AS rate,
     IFNULL(b.cost_type, 'regular') AS cost_type, b.cost_type AS exported_cost_type, b.invoice_month, b.invoice_publisher_type,
     FORMAT_TIMESTAMP('%Y%m', b.usage_start_time, 'America/Los_Angeles') AS usage_month,
@@ -254,7 +260,7 @@ charges AS (
       OR COALESCE(b.adjustment_info_id, b.adjustment_info_type, b.adjustment_info_mode) IS NOT NULL AS is_adjustment,
     IF(b.transaction_type IS NULL, IFNULL(NOT STARTS_WITH(b.seller_name, 'Google'), FALSE), STARTS_WITH(b.transaction_type, 'THIRD_PARTY'))
       AS is_third_party,
-    -- Without a consumption model a row is older than they are, and so of the default one.
+    -- A row without a consumption model is older than consumption models, so it counts as the default model.
     IF(
       b.consumption_model_description IS NULL,
       IFNULL(b.consumption_model_id != '7754-699E-0EBF', FALSE),
@@ -265,13 +271,13 @@ charges AS (
     IFNULL(typed.has_fee_offset, FALSE)
       OR IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)^commitment\b'), FALSE)
       OR IFNULL(b.sku_id IN ('5515-81A8-03A2', 'B22F-51BE-D599'), FALSE) AS is_fee_sku,
-    -- Machines are committed to by the core and the like ("Commitment v1: N2 Cpu ..."), all else by the money that is spent on it.
+    -- Commitments to machines are for resources, such as cores ("Commitment v1: N2 Cpu ..."); all others are for an amount of money.
     IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)^commitment( v\d+)?:'), FALSE) AS commits_resources,
     IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\b(spot|preemptible)\b'), FALSE) AS is_spot_sku,
     IFNULL(b.service_id = '2062-016F-44A2', FALSE)
       OR IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)^((google )?cloud )?((standard|enhanced|premium) )?support$'), FALSE)
       OR IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)^google workspace\b'), FALSE)
-      -- A subscription of Pub/Sub is no contract, but a reader of a topic; and usage `under subscription` is metered.
+      -- A Pub/Sub subscription reads a topic and is no contract. Usage `under subscription` is metered.
       OR IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bsubscription\b'), FALSE)
         AND NOT IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bunder (a )?subscription\b'), FALSE)
         AND NOT IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)pub/sub'), FALSE) AS is_flat_fee,
@@ -282,7 +288,7 @@ charges AS (
 commitments AS (
   SELECT
     c.*, c.has_committed_price OR c.has_commitment_credit AS is_committed,
-    -- A subscription of the BigQuery Reservation API is for slots, which no other row uses.
+    -- A subscription of the BigQuery Reservation API pays for slots. No other row uses them.
     (c.is_fee_sku OR c.subscription_instance_id IS NOT NULL AND IFNULL(c.service_id != '16B8-3DDA-9F10', TRUE))
       AND NOT (c.has_committed_price OR c.has_commitment_credit OR c.is_flat_fee OR c.is_third_party) AS is_fee,
     IFNULL(c.cost > 0, FALSE) AND c.cost_type = 'regular' AND NOT c.is_adjustment AS takes_part
@@ -299,7 +305,7 @@ kinds AS (
       WHEN c.is_fee OR c.is_flat_fee OR c.is_third_party AND c.subscription_instance_id IS NOT NULL THEN 'Purchase'
       ELSE 'Usage'
     END AS category,
-    -- Which SKU the row's commitment is for; a fee of the old spend-based ones says so.
+    -- The SKU that the row's commitment pays for. Fees of the old spend-based commitments name it in a label.
     CASE
       WHEN c.spend_credit < 0 THEN IFNULL(c.sku_id, '')
       WHEN c.is_fee AND NOT c.commits_resources THEN
@@ -331,7 +337,7 @@ roles AS (
 recognized AS (
   SELECT
     c.*,
-    -- Money moves within an hour, a billing account, a currency and an invoice month only, so that each of them keeps its sums.
+    -- Costs move only within one hour, billing account, currency and invoice month, so the sums of each stay the same.
     IF(
       c.role IS NULL, NULL,
       CONCAT(
@@ -355,20 +361,20 @@ recognized AS (
     END AS pool,
     IF(c.rule = 'resource_based' AND c.role = 'use' AND c.spend_credit < 0, c.pays_for, NULL) AS second_pool,
     IF(c.rule = 'consumption_model', '', IFNULL(c.project_id, '')) AS payer,
-    -- Machines without a quantity cannot be shared out: they are no measure of their pool's.
+    -- Machines without a quantity cannot be shared out, so their measure differs from the pool's.
     IF(c.rule = 'resource_based' AND NOT IFNULL(c.priced_amount > 0, FALSE), 'no quantity', c.usage_pricing_unit) AS measure,
-    -- How much of a use its commitment covers; it is bought at a price of its own, or a credit takes its cost away.
+    -- The share of a use that its commitment covers. Covered usage has either a committed price, or a credit that cancels its cost.
     CASE c.rule
       WHEN 'consumption_model' THEN 1
       WHEN 'resource_based' THEN LEAST(1, SAFE_DIVIDE(-c.resource_credit, c.cost))
       WHEN 'spend_based' THEN LEAST(1, SAFE_DIVIDE(-c.spend_credit, c.cost))
     END AS covered,
-    -- What is billed for the row but for promotions, which are a form of payment.
+    -- The amount billed for the row, before promotions, which are a form of payment.
     c.net_cost - IF(c.is_priced, c.promotion, 0) AS kept
   FROM roles AS c
 ),
 paid_and_used AS (
-  -- The fees and the uses of a pool that one project pays; '' is the billing account, for rows without a project.
+  -- Sums of a pool's fees and uses for each payer: a project, or '' for the billing account (rows without a project).
   SELECT
     e.ledger, side.rule, side.pool, e.payer,
     SUM(IF(e.role = 'use', side.used, 0)) AS used, SUM(IF(e.role = 'use', e.kept, 0)) AS used_kept,
@@ -403,7 +409,8 @@ pooled AS (
       MIN(u.subscription) OVER pool, NULL) AS subscription,
     IF(MIN(u.fee_name) OVER pool = MAX(u.last_fee_name) OVER pool, MIN(u.fee_name) OVER pool, NULL) AS fee_name
   FROM (
-    -- What a project uses beyond its own fees is paid by the account's. Fees of money are no quantity: the account's pay for all.
+    -- The account's fees pay for usage beyond the project's own fees. Fees for money have no quantity: the account's fees pay for all
+    -- usage.
     SELECT
       p.*,
       CASE
@@ -421,7 +428,7 @@ matched AS (
     p.*, IF(share.own >= 0.999, 1, share.own) AS own_share, IF(share.of_account >= 0.999, 1, share.of_account) AS account_share,
     CASE
       WHEN p.rule = 'consumption_model' THEN
-        -- Google takes off a fee what is used of it. Its rounding is of the size of a hundredth of a percent, or a millionth for each row.
+        -- Google subtracts the used amount from a fee. Its rounding error is about 0.01 percent, or a millionth for each row.
         p.fees > 0 AND p.used_kept > 0 AND ABS(p.used + p.fee_offset) <= GREATEST(0.001 * p.used, 0.000001 * (10 + p.ends))
       WHEN p.rule = 'resource_based' AND NOT p.one_unit THEN FALSE
       ELSE p.used > 0 AND IF(p.payer = '', 0, p.fees) + IF(p.left_over > 0, p.account_fees, 0) > 0
@@ -439,12 +446,12 @@ matched AS (
 pools AS (
   SELECT
     m.ledger, m.rule, m.pool, m.payer, m.subscription, m.fee_name, m.uses_are_paid,
-    -- What is used of this payer's fees, and what a unit of a use costs: the fees of the project itself, and of the account's its share.
+    -- The used share of this payer's fees, and the cost of one unit of use: from the project's own fees and its share of the account's.
     IF(m.payer = '', m.account_share, m.own_share) AS share_used,
     SAFE_DIVIDE(
       IF(m.payer = '', 0, m.paid * m.own_share) + IFNULL(m.account_paid * m.account_share * SAFE_DIVIDE(m.left_over, m.pool_left_over), 0),
       m.used) AS cost_of_use,
-    -- A fee that nothing uses is waste only where nothing else of its hour looks for a fee: else rows are missing, or named otherwise.
+    -- An unmatched fee counts as unused only if no use of the same hour lacks a fee. Otherwise rows are missing or have other names.
     CASE m.rule
       WHEN 'consumption_model' THEN
         m.uses_are_paid
@@ -463,7 +470,7 @@ pools AS (
 source AS (
   SELECT
     r.*, pools.share_used, pools.rounding_of_fees, pools.rounding_of_uses,
-    -- Two commitments may cover a row. Where the fees of the first are not in the export, the second is the only one.
+    -- Two commitments may cover a row. If the fees of the first are not in the export, only the second counts.
     IF(pools.uses_are_paid, r.rule, 'spend_based') AS used_rule, IF(pools.uses_are_paid, r.pool, r.second_pool) AS used_pool,
     CASE
       WHEN NOT pools.uses_are_paid THEN second.subscription
@@ -477,7 +484,7 @@ source AS (
     IF(pools.uses_are_paid AND second.uses_are_paid, LEAST(SAFE_DIVIDE(-r.spend_credit, r.cost), 1 - r.covered), 0) AS second_share,
     CASE r.role
       WHEN 'use' THEN IFNULL(pools.uses_are_paid, FALSE) OR IFNULL(second.uses_are_paid, FALSE)
-      -- A row from before these columns does not show that nothing used it.
+      -- A fee from before these columns existed does not show whether it was used.
       WHEN 'fee' THEN
         IFNULL(pools.fees_are_used, FALSE)
         AND (
@@ -494,8 +501,8 @@ source AS (
       r.billing_account_id, r.invoice_month, r.exported_cost_type, r.sku_id, r.usage_start_time, r.usage_end_time, r.project_id, r.location,
       r.resource_id, r.usage_amount, r.cost, r.cost_at_list, r.currency, r.consumption_model_id, r.subscription_instance_id, r.labels,
       r.system_labels, r.credits)))) AS source_row,
-    -- An object of JSON is its pairs in braces; '{}' and NULL have none. Google's label keys have no `/` but what GKE puts before them
-    -- (`k8s-label/`), and its system labels carry their service's name, so that no key of one scheme is one of another.
+    -- Objects are merged as text: the pairs of each, in one pair of braces. '{}' and NULL have no pairs. Keys of different schemes cannot
+    -- be equal: Google's label keys have no `/` except GKE's prefix (`k8s-label/`), and system labels begin with their service's name.
     PARSE_JSON(CONCAT('{', IFNULL(ARRAY_TO_STRING([
       REGEXP_EXTRACT(TO_JSON_STRING(r.labels), r'^\{(.+)\}$'),
       REGEXP_REPLACE(
@@ -582,7 +589,7 @@ paid AS (
       WHEN 'promotion' THEN s.promotion
       ELSE s.kept
     END AS effective,
-    -- What Google's own reports have for this part: what a credit covers costs nothing there, and an unused fee is a part of the fee.
+    -- This part's cost in Google's own reports. There, usage covered by a credit costs nothing, and an unused fee is part of the fee.
     CASE
       WHEN s.part = 'promotion' THEN s.promotion
       WHEN s.part IN ('used_second', 'unused') OR s.part = 'used' AND s.rule != 'consumption_model' THEN 0
@@ -615,7 +622,7 @@ valued AS (
 priced AS (
   SELECT
     s.*,
-    -- A quantity of 0 has a price all the same. `effective_price` is the committed one where there is one.
+    -- A quantity of 0 still has a price. `effective_price` is the committed price if there is one.
     CASE
       WHEN NOT s.has_price THEN NULL
       WHEN s.quantity = 0 THEN COALESCE(s.price_effective_price_default, IF(s.has_committed_price, NULL, s.price_effective_price)) / s.price_units
@@ -721,10 +728,10 @@ FROM priced AS s
 LEFT JOIN UNNEST(services) AS by_id ON by_id.id = s.service_id
 LEFT JOIN UNNEST(services) AS by_name ON by_name.name = s.service_key;
 SET rows_staged = @@row_count;
--- `billing_sums`: what each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a
--- commitment and at its list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
--- `source_versions`: which runs' rows these are, and how many of each. No run ever adds to another's rows, so as long as a day has this
--- version, it has the rows that were read.
+-- `billing_sums`: the sums to which the staged rows must add up, from the source's rows alone. A priced row counts before credits, at its
+-- price without a commitment and at its list price. Any other row (a tax, an adjustment, a credit without usage) counts as billed.
+-- `source_versions`: for each day, a fingerprint of the runs that wrote its rows, and how many each wrote. No run adds to another run's
+-- rows. So as long as a day has this version, it has the rows that were read.
 -- `not_loaded`: the days without rows that the ledger of days does not have.
 SET found = (
   SELECT AS STRUCT
@@ -764,7 +771,7 @@ SET found = (
         WHERE d.source = 'gcp' AND d.source_table IS NOT NULL AND d.usage_date IN UNNEST(@run_days)) AS loaded
   ) AS q);
 COMMIT TRANSACTION;
--- seldom: in the time before there was a ledger of days
+-- seldom: only for days from before the ledger of days existed
 IF ARRAY_LENGTH(found.not_loaded) > 0 THEN
   SET missing = (
     SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day)

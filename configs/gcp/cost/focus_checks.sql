@@ -1,9 +1,9 @@
--- What focus.yml checks before it publishes. x_staging_focus_cost_daily stands for the run's own staging table.
+-- The checks of focus.yml before it publishes. The run's own staging table replaces x_staging_focus_cost_daily.
 
 -- name: focus_conformance
--- One pass over the staging table measures everything: a row a check, failing_rows 0 where it holds. Reads only.
--- Sums are compared for each day, currency and invoice month; one that is missing on either side is 0 there. Half a cent is far above what
--- rounding to NUMERIC and FLOAT64's order of adding can do, and below anything that a reader could see.
+-- One pass over the staging table measures all checks: one row a check, failing_rows 0 if it passes. Reads only.
+-- Sums are compared for each day, currency and invoice month; a sum that is missing on one side counts as 0. The tolerance is half a cent:
+-- far more than rounding to NUMERIC and FLOAT64's order of adding can cause, and too little for a reader to see.
 -- param: run_days ARRAY<DATE>
 -- param: billing_rows INT64
 -- param: billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
@@ -177,7 +177,7 @@ FROM (
           SELECT
             f.x_UsageDate AS day, f.BillingCurrency AS currency, f.x_InvoiceMonth AS invoice_month, COUNT(*) AS staged,
             SUM(f.BilledCost) AS billed, SUM(f.EffectiveCost) AS effective,
-            -- Neither a promotion nor what is not used of a fee has a price in the source.
+            -- In the source, promotions and unused parts of fees have no price.
             SUM(IF(IFNULL(REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:unused$'), FALSE), 0, f.ContractedCost)) AS contracted,
             SUM(IF(IFNULL(REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:unused$'), FALSE), 0, f.ListCost)) AS listed
           FROM x_staging_focus_cost_daily AS f

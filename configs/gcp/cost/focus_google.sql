@@ -1,7 +1,7 @@
 -- name: focus_agrees_with_google
--- BilledCost of each UTC day and currency that is staged, and of Google's own FOCUS export. Half a cent, or a ten-thousandth of Google's sum,
--- is for the rounding of its rows. A day or currency that only one side has counts, the other is shown as none. Without a table to compare
--- with the check passes and shows why. Reads only.
+-- Compares the staged BilledCost of each UTC day and currency with Google's own FOCUS export. The tolerance is half a cent or a
+-- ten-thousandth of Google's sum, for the rounding of Google's rows. A day or currency that only one side has fails; the other side is
+-- shown as none. Without a table to compare with the check passes and shows why. Reads only.
 -- param: reported_totals ARRAY<STRUCT<day DATE, currency STRING, billed_cost NUMERIC>>
 -- param: reported_from STRING
 -- param: reported_note STRING
