@@ -23,7 +23,7 @@ class Check:
     sampled: tuple[str, ...] = ()
     """The columns of its sample; empty: no sample."""
     of_whole_days: bool = False
-    """It says nothing about a run that reads parts of days only."""
+    """True: the check does not apply to a run that reads parts of days only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,5 @@
-"""What was published, and what it cost: the ledger of days, and the answers of the CostService.
+"""Published days and their costs: the ledger of days, and the answers of the CostService.
 
-A question (`question`) is composed into one query over `focus_cost_daily` (`compose`), and its answer (`answers`) is cached until a day of
-its range is published again (`cache`, `looks`). What is known of days comes from the ledger (`coverage`).
+A question (`question`) is composed into one query over `focus_cost_daily` (`compose`). Its answer (`answers`) is cached until a day of its
+range is published again (`cache`, `looks`). The ledger says how settled days are (`coverage`).
 """

@@ -17,14 +17,14 @@ class CostRow:
     currency: str
     is_rest: bool
     values: tuple[str, ...]
-    """One for each dimension; of the rest empty."""
+    """One for each dimension; empty for the rest."""
     amount: Decimal
     groups: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """All rows: by period, then by currency, then the greatest cost first, of equal costs by values; the rest last."""
+    """All rows, ordered by period, currency and falling cost; equal costs by their values. The rest is last."""
 
     rows: tuple[CostRow, ...]
     totals: Mapping[str, Decimal]

@@ -1,4 +1,4 @@
-"""Answers questions about costs: from memory while the days that they are about have not been published again, else by one query."""
+"""Answers questions about costs: from memory as long as no day of their range has been published again, otherwise by one query."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -32,7 +32,7 @@ type Ledger = tuple[KnownDay, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Situation:
-    """What is known of a tenant's tables."""
+    """The state of a tenant's tables, as far as it is known."""
 
     focus: Look
     ledger: Ledger
@@ -42,8 +42,8 @@ class _Situation:
 class CostAnswers:
     """All methods raise Unavailable if BigQuery does not answer. A tenant without tables, or without a dataset, has no costs.
 
-    The look at the tables comes before the query. So an answer is at least as new as its coverage says, and what is published in between
-    is noticed by the next look.
+    The look at the tables comes before the query. So an answer is at least as new as its coverage says. The next look notices what is
+    published in between.
     """
 
     def __init__(self, store: CostStore, looks: Looks, clock: Clock, cache: AnswerCache[tuple[str, Hashable], Any]) -> None:
@@ -79,12 +79,12 @@ class CostAnswers:
         return sums, self._coverage(now, question.months)
 
     async def entered(self, tenant_id: str) -> tuple[EnteredAmount, ...]:
-        """The amounts that the tenant has entered; reads nothing if there never was one."""
+        """The amounts that the tenant has entered. Reads nothing if none was ever entered."""
         [look] = await self._looks.at(tenant_id, [INVOICES])
         return await self._small_table(tenant_id, INVOICES, look, self._store.invoice_amounts, BYTES_A_ROW) if look.exists else ()
 
     def forget_entered(self, tenant_id: str) -> None:
-        """After the tenant has entered one."""
+        """Drops the cached amounts, after the tenant has entered one."""
         self._looks.forget(tenant_id, INVOICES)
 
     async def coverage(self, tenant_id: str, period: Period) -> Coverage:
@@ -152,5 +152,5 @@ class CostAnswers:
 
 
 def _seen(now: _Situation, period: Period) -> Seen:
-    # Without a row in the ledger nothing tells of a change but the table itself.
+    # If the ledger has no row, only the table itself shows a change.
     return Seen(tables=now.tables, versions=versions(now.ledger, period) or now.focus.modified)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What an answer was made from. While it is the same, so is the answer."""
+    """The state of the tables from which an answer was made. As long as the state is the same, the answer is, too."""
 
     tables: tuple[datetime | None, ...]
     """When the tables were last changed, the ledger's last: looked up before the answer was read."""
@@ -17,8 +17,8 @@ class Seen:
     """A digest of the versions of the days of its range; if the ledger knows none, when the table of costs was last changed."""
 
     def is_as(self, other: "Seen") -> bool:
-        """True if an answer made from `self` is right for `other`: nothing has changed, or a publish, which writes the ledger too, has
-        changed other days only.
+        """True if an answer made from `self` is right for `other`: nothing has changed, or a publish has changed other days only (a publish
+        also writes the ledger).
         """
         return self == other or (self.versions == other.versions and self.tables[-1] != other.tables[-1])
 
@@ -66,7 +66,7 @@ class AnswerCache[Key: Hashable, Value]:
         self._insert(key, Kept(value=value, seen=seen, size=size, until=self._monotonic() + self._seconds))
 
     def confirm(self, key: Key, kept: Kept[Value], seen: Seen) -> None:
-        """The answer is still right, though tables have changed: of other days. It does not get older by that, nor younger."""
+        """Records that the answer is still right, because only other days of the tables have changed. Its age stays the same."""
         self._insert(key, Kept(value=kept.value, seen=seen, size=kept.size, until=kept.until))
 
     def _insert(self, key: Key, kept: Kept[Value]) -> None:

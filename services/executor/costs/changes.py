@@ -1,4 +1,4 @@
-"""What published costs have changed by: which changes are asked for, and their pages."""
+"""Changes of published costs: the filter of a request, and pages."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -35,7 +35,7 @@ class ChangeFilter:
             "first_day": self.first_day,
             "last_day": self.last_day,
             "first_partition": self.changed_from.date() if self.changed_from else FIRST_PARTITION,
-            # Newest first, so a later page has nothing newer than the page before.
+            # Newest first: no page has a change newer than those of the page before.
             "last_partition": min(until).date() if until else LAST_PARTITION,
             "changed_from": self.changed_from,
             "changed_before": self.changed_before,
@@ -78,7 +78,7 @@ def read_change_filter(  # noqa: PLR0913 - the fields of the request
 
 
 def read_name(field: str, text: str) -> str | None:
-    """A name to compare with; None if it is empty. Raises InvalidArgument if none is as long."""
+    """A name to compare with; None if it is empty. Raises InvalidArgument if it is longer than any name."""
     if len(text) > NAME_LENGTH:
         raise InvalidArgument(field, f"use at most {NAME_LENGTH} characters.")
     return text or None
@@ -91,7 +91,7 @@ def _moment(field: str, text: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    # A bare date is midnight UTC; of a time it must be said in which zone it is.
+    # A date alone means midnight UTC. A time needs a timezone.
     if moment is not None and moment.tzinfo is None and len(text) == len("2025-11-17"):
         moment = moment.replace(tzinfo=UTC)
     if moment is None or moment.tzinfo is None or not FIRST_PARTITION < moment.date() < LAST_PARTITION - timedelta(days=1):

@@ -1,6 +1,6 @@
 """Composes a question into one query over `focus_cost_daily`.
 
-The SQL text holds nothing but names of our own columns, chosen by checked names; every value, a tag's key too, is a query parameter.
+The SQL text has no names but those of our own columns, chosen by checked names. Every value is a query parameter, also a tag's key.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,11 @@ class ComposedQuestion:
     """A query and its parameters."""
 
     block: Block
-    """Returns at most MOST_ROWS + 1 rows, in no order: `currency STRING, amount NUMERIC`; `period STRING` unless the range is one; `key_0`,
-    `key_1`, ..., all STRING, one for each dimension; with `top` also `is_rest BOOL` and `group_count INT64`.
+    """Returns at most MOST_ROWS + 1 rows, in no order. Columns:
+      - `currency STRING, amount NUMERIC`
+      - `period STRING`, unless the whole range is one period
+      - `key_0`, `key_1`, ..., all STRING, one for each dimension
+      - with `top` also `is_rest BOOL` and `group_count INT64`
     """
     values: Mapping[str, object]
 
@@ -74,7 +77,7 @@ def _condition(one: Filter, tag: str, param: str) -> str:
 
 
 def _with_rest(grouped: str, names: list[str]) -> str:
-    """Groups beyond the first @top of their currency become one. A group's place is that of its sum over the whole range, so it is the same
+    """Adds up the groups beyond the first @top of their currency. A group's rank is that of its sum over the whole range, so it is the same
     in all periods; equal sums are ordered by their values.
     """
     keys = [name for name in names if name.startswith("key_")]

@@ -12,7 +12,7 @@ from services.executor.records import Period
 
 
 class CountedAs(StrEnum):
-    """How a day of a range counts: by its state in the ledger, from the least settled to the most; UNKNOWN: the ledger does not know it."""
+    """A day's state in the ledger, from the least settled to the most. UNKNOWN: the ledger has no row for the day."""
 
     OPEN = "OPEN"
     SETTLING = "SETTLING"
@@ -25,7 +25,7 @@ _ORDER = [CountedAs.OPEN, CountedAs.SETTLING, CountedAs.FINAL]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownDay:
-    """What the ledger says of one source's day."""
+    """One source's day in the ledger."""
 
     source: str
     day: date
@@ -34,7 +34,7 @@ class KnownDay:
     state: CountedAs
     last_loaded_at: datetime | None
     is_loaded: bool = True
-    """False: it only has rows that the bill of another month has brought."""
+    """False: it only has rows of another month's bill."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -57,7 +57,7 @@ class SourceCoverage:
 
     source: str
     first_day: date
-    """The first day that is known of it, in the range or not."""
+    """The source's first known day, in the range or not."""
     states: Mapping[CountedAs, int]
     holes: tuple[date, ...]
     """Days of the range after `first_day` and before today without a row, in order."""
@@ -76,8 +76,8 @@ class Coverage:
 
 
 def coverage(ledger: Iterable[KnownDay], period: Period, today: date) -> Coverage:
-    """What the ledger, whole, says of the period's days: those that were loaded. A day that several sources have counts with the least
-    settled state; it is a hole if it is one of any source. Days from `today` on without a row are OPEN.
+    """The coverage of the period's days, from the whole `ledger`. Only loaded days count. If several sources have a day, the least settled
+    state counts, and the day is a hole if it is a hole of any source. Days from `today` on without a row are OPEN.
     """
     by_source = defaultdict[str, dict[date, KnownDay]](dict)
     for one in ledger:
@@ -97,8 +97,8 @@ def coverage(ledger: Iterable[KnownDay], period: Period, today: date) -> Coverag
 
 
 def versions(ledger: Iterable[KnownDay], period: Period) -> str:
-    """A digest of the versions at which the costs of the period's days were published: while it is the same, so are the costs. Empty: the
-    ledger knows none of them.
+    """A digest of the published versions of the period's days. As long as it is the same, the costs are, too. Empty: the ledger has none of
+    the days.
     """
     known = sorted((one.source, one.day.toordinal(), one.focus_version) for one in ledger if period.first <= one.day <= period.last)
     return hashlib.sha256(repr(known).encode()).hexdigest() if known else ""

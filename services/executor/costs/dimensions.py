@@ -1,4 +1,4 @@
-"""What costs can be grouped and filtered by: columns of `focus_cost_daily`, and the keys of its tags."""
+"""Dimensions by which costs can be grouped and filtered: columns of `focus_cost_daily`, and the keys of its tags."""
 
 import json
 import re
@@ -39,7 +39,7 @@ COLUMNS: Final = {
 }
 """Dimension to column."""
 CLOUDS: Final = frozenset({"AWS", "AZURE", "GCP"})
-"""Names of the clouds as credentials and pipelines have them, and x_Provider: in ProviderName each calls itself something else."""
+"""Names of the clouds in credentials, pipelines and x_Provider. ProviderName has the names that the clouds give themselves."""
 ACCEPTED: Final = f"{', '.join(COLUMNS)}, {TAG}KEY"
 
 
@@ -65,12 +65,12 @@ class Filter:
 
     @property
     def clouds(self) -> tuple[str, ...]:
-        """Those of `provider` that are a cloud's name in CLOUDS, in any case."""
+        """The values of the filter that are a cloud's name in CLOUDS, in upper or lower case."""
         return tuple(sorted({value.upper() for value in self.values} & CLOUDS)) if self.dimension.name == PROVIDER else ()
 
 
 def read_group_by(given: Sequence[str]) -> tuple[Dimension, ...]:
-    """The dimensions of `group_by`, each parameter one or several with commas between them, or empty: none. Raises InvalidArgument."""
+    """The dimensions of `group_by`. Each parameter has one or more, separated by commas, or is empty. Raises InvalidArgument."""
     names = [name for text in given if text for name in _listed(text)]
     dimensions = tuple(_dimension("group_by", name) for name in names)
     if len(dimensions) > MOST_GROUPED:
@@ -81,7 +81,7 @@ def read_group_by(given: Sequence[str]) -> tuple[Dimension, ...]:
 
 
 def read_filters(given: Sequence[str]) -> tuple[Filter, ...]:
-    """The filters, one for each dimension, by its name. Each parameter is `dimension=value`, or empty: none. Raises InvalidArgument."""
+    """The filters, one for each dimension, ordered by its name. Each parameter is `dimension=value` or empty. Raises InvalidArgument."""
     if len(given) > MOST_FILTERS:
         raise InvalidArgument("filter", f"use at most {MOST_FILTERS}.")
     values: dict[Dimension, set[str]] = {}

@@ -1,4 +1,4 @@
-"""Invoices: what was published of a month, beside what the tenant has entered of its documents."""
+"""Invoices: the published sums of a month, compared with the amounts that the tenant has entered."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ _AMOUNT = re.compile(r"[+-]?\d{1,29}(\.\d{1,9})?", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvoiceQuestion:
-    """Which invoices are asked for. Two that are equal have the same sums."""
+    """The filter of a request for invoices. Equal questions have the same sums."""
 
     first_month: date
     """Its first day."""
@@ -59,7 +59,7 @@ class InvoiceQuestion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvoiceSums:
-    """What was published of one invoice: charges, credits, taxes, adjustments and rounding add up to the total."""
+    """The published sums of one invoice: charges, credits, taxes, adjustments and rounding add up to the total."""
 
     invoice_month: str
     provider: str
@@ -75,7 +75,7 @@ class InvoiceSums:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What an entered amount is about."""
+        """Identifies the invoice; an entered amount of this invoice has the same key."""
         return (self.invoice_month, self.billing_account_id, self.currency)
 
 
@@ -87,13 +87,13 @@ class EnteredAmount:
     billing_account_id: str
     currency: str
     amount: Decimal | None
-    """None: it was taken back."""
+    """None: the tenant has removed the amount."""
     entered_by_user_id: str | None
     entered_at: datetime
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is about."""
+        """Identifies the invoice, as InvoiceSums.key does."""
         return (self.invoice_month, self.billing_account_id, self.currency)
 
     @classmethod
@@ -104,19 +104,19 @@ class EnteredAmount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparedInvoice:
-    """An invoice beside its document's amount."""
+    """An invoice with the amount of its document."""
 
     sums: InvoiceSums
     entered: EnteredAmount | None
 
     @property
     def difference(self) -> Decimal | None:
-        """What was published minus what was entered; None if nothing was."""
+        """The published amount minus the entered one; None if none was entered."""
         return None if self.entered is None or self.entered.amount is None else self.sums.total - self.entered.amount
 
     @property
     def agrees(self) -> bool:
-        """True if an amount was entered, and differs by a cent at most."""
+        """True if an amount was entered and differs by at most one cent."""
         return self.difference is not None and abs(self.difference) <= CENT
 
 

@@ -1,5 +1,5 @@
-"""Pages of an answer that is whole in memory. A page token holds the position and a digest of the answer: pages of two different answers
-are never put together, whichever process makes them.
+"""Pages of an answer that is completely in memory. A page token holds the position and a digest of the answer. So a client never combines
+pages of two different answers, whichever processes make them.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ class Page[Row](NamedTuple):
 
 
 def cut[Row](rows: Sequence[Row], *, size: int, token: str, about: object) -> Page[Row]:
-    """The page of `rows` that `token` (empty: the first) begins. `about`: the question, whose repr is the same in all processes. Raises
-    InvalidArgument for a malformed token, and for one of other rows: another question, or a day was published in between.
+    """The page of `rows` at `token`; empty: the first page. `about`: the question, whose repr is the same in all processes. Raises
+    InvalidArgument for a malformed token and for a token of other rows (of another question, or from before a day was published again).
     """
     whole = _digest(rows, about) if token or len(rows) > size else ""
     start = 0

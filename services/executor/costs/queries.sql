@@ -1,5 +1,5 @@
--- Statements about what is published and what it cost. The default dataset is the tenant's own. The query of a question about costs is
--- composed (compose.py).
+-- Statements about published days and invoices. The default dataset is the tenant's own. compose.py composes the query of a question about
+-- costs.
 
 -- name: ledger_days
 -- Reads only. The whole ledger: a row for each source and day.
@@ -19,8 +19,8 @@ WHERE usage_date BETWEEN @first_day AND @last_day AND (@source IS NULL OR source
 ORDER BY usage_date, source
 
 -- name: list_cost_changes
--- Reads only. Pages are cut by key, not by offset, so that new changes shift nothing. The key is unique: at one moment there is one row for
--- each source, day, service and currency. The first and the last partition are given as dates, so that BigQuery prunes partitions.
+-- Reads only. Pages are cut by key, not by offset, so that new changes do not shift them. The key is unique: at one moment there is one row
+-- for each source, day, service and currency. The first and the last partition are given as dates, so that BigQuery prunes partitions.
 -- param: first_day DATE
 -- param: last_day DATE
 -- param: first_partition DATE
@@ -40,7 +40,7 @@ FROM (
   SELECT
     d.source, d.usage_date, d.service, d.currency, d.cost_before, d.cost_after, d.delta, d.is_first_load, d.after_final,
     d.pipeline_logging_id, d.changed_at,
-    -- Of bounded length, as page tokens are; a service's name may be of any.
+    -- A digest, because page tokens are of bounded length and names of services are not.
     CONCAT(
       d.source, ' ', CAST(d.usage_date AS STRING), ' ', LEFT(IFNULL(d.service, ''), 24), ' ', IFNULL(d.currency, ''), ' ',
       TO_HEX(SHA256(TO_JSON_STRING([IFNULL(d.service, ''), IFNULL(d.pipeline_logging_id, '')])))
@@ -60,8 +60,8 @@ ORDER BY c.changed_at DESC, c.page_key
 LIMIT @row_limit
 
 -- name: invoice_sums
--- Reads only. Each row's BilledCost is split into a charge and a credit, or is a tax, rounding or an adjustment as a whole, so that the
--- five add up to the total exactly. A billing period begins at midnight where the provider is, which may be the day before in UTC.
+-- Reads only. Each row's BilledCost is either split into a charge and a credit, or is as a whole a tax, rounding or an adjustment. So the
+-- five add up to the total exactly. A billing period begins at midnight in the provider's timezone, which may be on the day before in UTC.
 -- param: first_month STRING
 -- param: last_month STRING
 -- param: used_from DATE

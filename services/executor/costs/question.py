@@ -25,7 +25,7 @@ class Granularity(StrEnum):
 
 
 class Metric(StrEnum):
-    """Which of FOCUS's costs."""
+    """One of FOCUS's cost columns."""
 
     BILLED = "billed"
     EFFECTIVE = "effective"
@@ -40,7 +40,7 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What is asked. Two that are equal have the same answer."""
+    """A checked question. Equal questions have the same answer."""
 
     first: date
     last: date
@@ -49,7 +49,7 @@ class Question:
     granularity: Granularity = Granularity.WHOLE
     metric: Metric = Metric.BILLED
     top: int = 0
-    """How many groups of each currency; 0: all."""
+    """The number of groups for each currency; 0: all."""
 
     @property
     def period(self) -> Period:

@@ -66,7 +66,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """No run's state: a message with which a tenant tries its target."""
+    """A test message with which a tenant tries its target. It reports no run."""
 
     tenant_id: str
     reported_at: datetime

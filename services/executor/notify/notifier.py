@@ -79,7 +79,7 @@ class Tried:
     problem: str
     """A sentence for the tenant; empty if it was delivered."""
     http_status: int
-    """What the target answered; 0: nothing."""
+    """The target's HTTP status; 0: it did not answer."""
     milliseconds: int
 
 
@@ -119,7 +119,7 @@ class Notifier:
         return True
 
     async def try_now(self, notification: Notification) -> Tried:
-        """Tries once, at once. Raises the service's own error if the target is not there or cannot be opened now."""
+        """Tries once, immediately. Raises the service's own error if the target does not exist or cannot be opened now."""
         attempt, reason, again = Attempt(), "", False
         async with self._room:
             began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What became of a notification, as its tenant sees it, and when that is worth recording. Pure."""
+"""The outcome of a notification, as its tenant sees it, and whether to record it. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class DeliveryStatus(StrEnum):
 
     DELIVERED = "DELIVERED"
     REFUSED = "REFUSED"
-    """The target must not be called, or answered that it will not take the message."""
+    """The target must not be called, or refused the message for good."""
     FAILED = "FAILED"
-    """No answer, or one that a later try may change."""
+    """The target did not answer, or a later try may get another answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ def problem_of(reason: str) -> str:
 
 
 def is_news(before: Outcome | None, now: Outcome) -> bool:
-    """True unless the same was recorded of the same target less than KNOWN_FOR ago."""
+    """True unless the same outcome of the same target was recorded less than KNOWN_FOR ago."""
     if before is None or (before.set_at, before.status, before.problem) != (now.set_at, now.status, now.problem):
         return True
     return now.at - before.at >= KNOWN_FOR

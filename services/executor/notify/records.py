@@ -32,7 +32,7 @@ class OutcomeRecords(Protocol):
 
 
 class DeliveryRecords:
-    """The client. Outcomes that end while a call is under way share the next one."""
+    """The client. Outcomes that arrive while a call is under way share the next call."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = DeliveryServiceStub(channel)
@@ -40,7 +40,7 @@ class DeliveryRecords:
         self._sending: GroupCommit[Outcome, None] = GroupCommit(self._send, max_batch=MAX_OUTCOMES)
 
     async def note(self, outcome: Outcome) -> None:
-        """Records it, if it is news, see `is_news`. What could not be recorded is only logged: the next outcome is news again."""
+        """Records it if it is news, see `is_news`. If recording fails, the failure is only logged: the next outcome is news again."""
         key = (outcome.tenant_id, outcome.kind)
         if not is_news(self._last.get(key), outcome):
             return

@@ -14,12 +14,12 @@ AGAIN = frozenset({408, 425, 429})
 
 @dataclass(kw_only=True, slots=True)
 class Attempt:
-    """What is known of one try, filled in as far as it gets."""
+    """The progress of one try, filled in as it proceeds."""
 
     set_at: datetime | None = None
-    """When the target had been stored; None: it has not been opened, or is no stored one."""
+    """When the target was stored; None: it has not been opened yet, or it is not a stored target."""
     http_status: int = 0
-    """What it answered; 0: nothing yet."""
+    """The target's status; 0: no answer yet."""
 
 
 class NotDelivered(Exception):

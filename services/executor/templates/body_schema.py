@@ -1,8 +1,11 @@
-"""The body of a run as a JSON Schema (draft 2020-12), from its template's parameters: what a form needs to ask before it calls.
+"""The body of a StartRun call as a JSON Schema (draft 2020-12), from the template's parameters. A form can be built from it.
 
-The schema accepts what `Template.values_of`, `period_of` and `check_days` accept, as far as a schema can say it. It cannot say that a range
-is in order and how long it may be, that a day is not in the future, and which characters beyond the common ones are printable; the call
-still refuses these. `null` stands for a key that is left out; the schema does not offer it.
+The schema accepts the same bodies as `Template.values_of`, `period_of` and `check_days`, except for rules that a schema cannot express. The
+call checks these itself:
+  - a range is in order and not too long;
+  - no day is in the future;
+  - uncommon characters are printable.
+The call takes `null` for a key that is left out; the schema does not offer it.
 """
 
 import re
@@ -22,7 +25,7 @@ _YEAR = f"{YEARS.start // 100}[0-9]{{2}}"
 _MONTH = f"^{_YEAR}-(0[1-9]|1[0-2])$"
 _DATE = f"^{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]*$"
-"""Without the characters that often get into a text unseen: controls, odd spaces, marks of direction."""
+"""Excludes characters that often get into a text unseen: control characters, unusual spaces, marks of text direction."""
 _FORMS: dict[tuple[str, ...], str] = {(DAY,): "One day", RANGE: "Each day of a range", (DAYS,): "The days that have changed"}
 _MONTH_FORMS: dict[tuple[str, ...], str] = {
     (months.MONTH,): "One billing period",
@@ -31,9 +34,8 @@ _MONTH_FORMS: dict[tuple[str, ...], str] = {
 
 
 def body_schema(template: Template) -> JsonSchema:
-    """The schema of a call's body: an object with the template's parameters as `properties`, and no others; `default` is what a call
-    without the value gets. `oneOf` lists the ways of saying which days or billing periods the run covers, e.g. `date`, or `start_date`
-    and `end_date`.
+    """The schema of a call's body: an object with the template's parameters as `properties`, and no others. `default`: the value for a call
+    that gives none. `oneOf` lists the ways to name the days or billing periods of the run, e.g. `date`, or `start_date` and `end_date`.
     """
     specs = {spec.name: spec for spec in template.parameters}
     forms = _forms(template)
@@ -50,13 +52,13 @@ def body_schema(template: Template) -> JsonSchema:
         schema["required"] = required
     if forms:
         schema["oneOf"] = list(_one_of(forms, specs))
-        # With oneOf alone, half of a range would pass beside a whole other form.
+        # With oneOf alone, half of a range would pass together with another complete form.
         schema["dependentRequired"] = {name: [one for one in form if one != name] for form in forms if len(form) > 1 for name in form}
     return schema
 
 
 def _forms(template: Template) -> dict[tuple[str, ...], str]:
-    """The groups of parameters of which a call gives one, each completely."""
+    """The groups of parameters of which a call must give exactly one, completely."""
     declared = {spec.name for spec in template.parameters}
     forms: dict[tuple[str, ...], str] = _FORMS if template.covers_days else _MONTH_FORMS if template.covers_months else {}
     return {form: title for form, title in forms.items() if declared.issuperset(form)}
@@ -114,12 +116,12 @@ def _pattern(template: Template, kind: ParameterType) -> str:
 
 
 def _cloud(provider: str) -> str:
-    """What begins an export's location in the pipeline's cloud, as a look-ahead. See `months.check_export`."""
+    """The prefix of an export's location in the pipeline's cloud, as a regular expression's look-ahead. See `months.check_export`."""
     if provider not in months.LOCATIONS:
         return ""
     return f"(?={months.S3})" if provider == "aws" else f"(?!{months.S3})"
 
 
 def _portable(pattern: re.Pattern[str], *, before: str = "") -> str:
-    """The same pattern for a whole text, in the part of the syntax that JavaScript (ECMA-262) and Python read alike."""
+    """The same pattern for a whole text, in the syntax that JavaScript (ECMA-262) and Python have in common."""
     return f"^{before}(?:{re.sub(r'[(][?]P<[a-z]+>', '(?:', pattern.pattern).replace(r'\Z', '$')})$"

@@ -80,7 +80,7 @@ def read_template(path: Path, source: str, scope: Scope, step_types: Mapping[str
         return parse_template(name, section, replace(scope, folder=path.parent), step_types)
     except TemplateError:
         raise
-    except Exception as error:  # whatever error a file causes, the others can still be run
+    except Exception as error:  # a file that causes any error must not prevent the other templates from running
         raise _whole(source, f"it cannot be read ({type(error).__name__})") from error
 
 
@@ -89,7 +89,7 @@ def _whole(source: str, message: str) -> TemplateError:
 
 
 def carried_over(before: Catalog, now: Catalog) -> Catalog:
-    """The new catalog, with the last good version of each template that has just been broken: a typo fails no runs."""
+    """The new catalog, with the last good version of each template that has just been broken, so that a typo fails no runs."""
     broken = {name for source in now.broken if (name := PipelineName.parse(source.removesuffix(SUFFIX)))}
     kept = {name: template for name, template in before.templates.items() if name in broken}
     return replace(now, templates={**kept, **now.templates})

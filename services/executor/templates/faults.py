@@ -1,4 +1,4 @@
-"""Faults of a template, each with its place; all that can be found in one reading, so that an author mends them in one go."""
+"""Faults of a template, each with its place. One reading finds as many as it can, so that an author can correct them together."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Fault:
     column: int
     message: str
     may_follow: bool = False
-    """What it needs is missing, which may only follow from another fault: of a parameter, or of a step before."""
+    """Something it refers to is missing. This may be a consequence of another fault, of a parameter or an earlier step."""
 
     def __str__(self) -> str:
         return f"{self.source}:{self.line}:{self.column}: {self.message}"
@@ -37,8 +37,8 @@ class Faults:
         """False if something that other parts may refer to is left out, because of its faults."""
 
     def attempt[T, U](self, read: Callable[[], T], instead: U, *, is_complete: bool = True) -> T | U:
-        """What `read` returns; `instead` if it raises TemplateError, whose faults are kept. Unless `is_complete`, those that may follow
-        from others are dropped: what they miss may be there once the others are mended.
+        """The result of `read`; `instead` if it raises TemplateError, whose faults are kept. Unless `is_complete`, faults that may follow
+        from others are dropped: they may disappear once the others are corrected.
         """
         try:
             return read()

@@ -1,16 +1,16 @@
-"""Lets a template take over the steps of another one beside it: `include: focus`, so that what is derived follows in the same run.
+"""Lets a template include the steps of another template in its folder, so that one run also derives further tables:
 
     - include: focus
       prefix: focus_
       needs: [extract]
       beside: publish
 
-The steps come with the prefix before their ids, and those that need no other need `needs`. The other template's parameters come, too, but
-those that this one declares itself and those that say which days a run covers. Errors name the file in which the step stands.
+The prefix is put before the ids of the included steps. Included steps that need no other step get `needs`. The other template's parameters
+are included, too, except those that this template declares itself and those for the days of a run. Errors name the file of the step.
 
-With `beside`, the steps do not wait for this template's step `publish`: what they derive from its tables they derive from the rows that it
-is going to publish. Those of them that publish do so along with it, in one transaction (`step_reader.Joining`), or else after it, and so do
-the steps after them.
+With `beside`, the included steps do not wait for this template's step `publish`. Where they read a table that it publishes, they read the
+rows that it is going to publish. An included step that publishes does so in the same transaction (`step_reader.Joining`), or else after it;
+the steps that follow it come after it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,22 +33,22 @@ PERIOD_NAMES = frozenset({DAY, *RANGE, DAYS, MONTH, MONTHS})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beside:
-    """The publish beside which included steps work."""
+    """The publish step that included steps do not wait for: they use the rows that it is going to publish."""
 
     step: str
     """Its id."""
     entry: Section
-    """Where the template says so."""
+    """The `include` entry in the template."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepEntry:
-    """A step as it stands in a file, with what its place adds to it."""
+    """A step as written in its file, with what the `include` entry adds."""
 
     section: Section
     prefix: str = ""
     first_needs: tuple[str, ...] = ()
-    """What it needs if it needs none of its own file."""
+    """The steps that it needs if it needs none of its own file."""
     beside: Beside | None = None
 
     @property
@@ -70,8 +70,8 @@ class StepEntry:
 
 
 def read_entries(section: Section, folder: Path, faults: Faults) -> tuple[list[StepEntry], Mapping[str, ParameterSpec]]:
-    """The steps of a template in order, included ones in their place, and the parameters that come with them. Those that cannot be read are
-    left out; their faults are collected in `faults`.
+    """The steps of a template in order, with included steps in their place, and the included parameters. Steps that cannot be read are left
+    out; their faults are collected in `faults`.
     """
     entries, parameters = list[StepEntry](), dict[str, ParameterSpec]()
     declared: list[Section] = faults.attempt(lambda: section.sections("steps", "a step"), [])

@@ -1,8 +1,9 @@
-"""The billing periods that a run covers, in templates that declare them: the parameter `month`, or, with `months: open`, those that the
-cloud may still change, as far as they have changed since the last run.
+"""The billing periods that a run covers, in templates that declare one of these parameters:
+  - `month`: one billing period;
+  - `months: open`: the periods that the cloud may still change, if they have changed since the last run.
 
-These names have this meaning in every template. A billing period is a calendar month, and it is replaced as a whole. The days on which it
-has rows are known once it has been read.
+These names have the same meaning in every template. A billing period is a calendar month and is replaced as a whole. The days on which it
+has rows are known only after it was read.
 """
 
 from collections.abc import Mapping
@@ -28,12 +29,12 @@ def has_months(types: Mapping[str, ParameterType], choices: Mapping[str, tuple[s
 
 
 def unfilled(given: Mapping[str, object]) -> tuple[str, ...]:
-    """If either is given, the other one gets no default."""
+    """The parameters that get no default: if `month` or `months` is given, the other gets none."""
     return (MONTH, MONTHS) if any(given.get(name) is not None for name in (MONTH, MONTHS)) else ()
 
 
 def check_months(values: Mapping[str, Value], now: datetime, *, path: str = "parameters.") -> None:
-    """Raises InvalidArgument, naming `{path}{name}`, unless exactly one of the two is there, and for a month that is still to come."""
+    """Raises InvalidArgument, naming `{path}{name}`, unless exactly one of the two is present, and for a future month."""
     month, is_open = month_of(values), values.get(MONTHS) == OPEN
     if month and is_open:
         raise InvalidArgument(f"{path}{MONTHS}", f"give either {MONTHS}, or {MONTH}.")
@@ -50,6 +51,6 @@ def check_export(provider: str, name: str, value: Value, *, path: str = "paramet
 
 
 def month_of(values: Mapping[str, Value]) -> date | None:
-    """The first day of the one month; None if none is named."""
+    """The first day of `month`; None if it is not given."""
     month = values.get(MONTH)
     return date.fromisoformat(f"{month}-01") if isinstance(month, str) else None

@@ -40,7 +40,7 @@ class ParameterType(StrEnum):
     """One of the texts listed by the template."""
     TABLE = "table"
     EXPORT = "export"
-    """Where exported files lie: `s3://bucket/prefix/name` or `account/container/directory/name`."""
+    """The location of exported files: `s3://bucket/prefix/name` or `account/container/directory/name`."""
     EMAIL = "email"
 
 
@@ -53,7 +53,9 @@ SQL_TYPES = {
     ParameterType.CHOICE: "STRING",
     ParameterType.EMAIL: "STRING",
 }
-"""GoogleSQL types of parameters. A table has none: no identifier is a query parameter. Nor has an export: SQL reads no files."""
+"""GoogleSQL types of parameters. TABLE has none, because an identifier cannot be a query parameter; EXPORT has none, because SQL reads no
+files.
+"""
 
 
 _FORMATS = {
@@ -61,7 +63,7 @@ _FORMATS = {
     ParameterType.EXPORT: (EXPORT, "`s3://bucket/prefix/name`, or `account/container/directory/name` in Azure"),
     ParameterType.EMAIL: (EMAIL, "one address of mail, name@example.com"),
 }
-"""Texts that must have a form, and its description."""
+"""The patterns of texts that must have a form, with descriptions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

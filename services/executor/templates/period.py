@@ -1,7 +1,9 @@
-"""The days that a run covers: the parameter `date`, or every day from `start_date` to `end_date`, in templates that declare them; or, with
-`days: changed`, those that the run itself finds to have changed at the source.
+"""The days that a run covers, in templates that declare these parameters:
+  - `date`: one day;
+  - `start_date` and `end_date`: every day of this range;
+  - `days: changed`: the days that the run itself finds to have changed at the source.
 
-These four names have this meaning in every template: `overlap: refuse` and SQL (as @first_day, @last_day and @run_days) derive a run's
+The four names have the same meaning in every template: `overlap: refuse` and SQL (as @first_day, @last_day and @run_days) derive a run's
 days from them.
 
 Days are UTC days, whatever timezone a schedule has: exports and tables are partitioned by UTC days. Data of a day that is not over is
@@ -78,7 +80,7 @@ def days_not_over(parameters: Mapping[str, object], began: datetime) -> list[dat
 
 
 def unfilled(given: Mapping[str, object]) -> tuple[str, ...]:
-    """Which of the four get no default: if any of date, start_date, end_date and days is given, none of them gets its default."""
+    """The parameters that get no default: if one of date, start_date, end_date and days is given, none of the others gets its default."""
     names = (DAY, *RANGE, DAYS)
     return names if any(given.get(name) is not None for name in names) else ()
 
@@ -89,8 +91,9 @@ def is_changed(values: Mapping[str, Value]) -> bool:
 
 
 def period_of(values: Mapping[str, Value], *, most_days: int = MAX_DAYS, path: str = "parameters.") -> Period | None:
-    """The days of these parameters; None for a template without `date`, and for `days: changed`, whose days the run finds out. Raises
-    InvalidArgument, naming `{path}{name}`, unless they are one day, or a range in order of at most `most_days` days, or changed ones.
+    """The days of these parameters; None for a template without `date`, and for `days: changed`, because the run itself finds those days.
+    Raises InvalidArgument, naming `{path}{name}`, unless the parameters name one day, an ordered range of at most `most_days` days, or
+    changed days.
     """
     if DAY not in values:
         return None

@@ -19,7 +19,7 @@ from services.platform.metrics.runs import expect
 from services.platform.periodic import Periodic
 
 FILES = ("*/*/*.yml", "*/*/*.sql", f"{SHARED}/*.sql")
-"""Templates, their SQL, what they share, and the DDL; symbolic links are followed."""
+"""Templates, their SQL, the shared SQL, and the DDL; symbolic links are followed."""
 
 _log = structlog.get_logger()
 

@@ -62,7 +62,7 @@ class Section:
         except Exception:  # noqa: BLE001 - PyYAML raises errors of any type, e.g. for `!!int ""`
             value = node
         if isinstance(node, yaml.ScalarNode) and not isinstance(value, str | int | float | bool | None):
-            return str(node.value)  # a date: YAML would parse it, a template means its text
+            return str(node.value)  # a date: YAML would parse it, but templates use its text
         if not isinstance(value, str | int | float | bool | None):
             raise self.error(f"{key} must be a single value", node)
         return value

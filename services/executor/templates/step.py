@@ -33,7 +33,8 @@ RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_
 RUN_VALUES |= {AGAIN: "BOOL"}
 """Parameters that every SQL block may declare, besides the template's and the outputs of earlier steps. AGAIN: it may have run before."""
 PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
-"""And these, in a template that runs for days (`period`) or billing periods (`months`). @run_days: all days of the run, maybe with gaps."""
+"""Further parameters in templates that run for days (`period`) or billing periods (`months`). @run_days: the run's days, maybe with gaps.
+"""
 SHARED: Final = "shared"
 """The folder of configs/ with SQL for templates of all providers."""
 
@@ -86,18 +87,18 @@ class StepContext:
     outputs: Mapping[str, object]
     """Outputs, by name, of the earlier steps that it needs."""
     staging: tuple[StagingTable, ...]
-    """Staging tables that the earlier steps have filled."""
+    """Staging tables that earlier steps have filled."""
     outcome: RunOutcome
     """For final steps: how the run is about to end, worded for the tenant. RUNNING before that."""
     tools: Toolbox
     meter: StepMeter = field(default_factory=StepMeter)
-    """Counts what this try uses, and holds it to the run's caps."""
+    """Counts what this try uses, and enforces the run's caps."""
     last: LastStep | None = None
-    """A step that can (`EndsRun`) may record the run's end along with its own work; None: other steps follow."""
+    """Set if no step follows: then a step that implements `EndsRun` may record the run's end together with its own work."""
     staged_later: tuple[StagingTable, ...] = ()
-    """What steps after this one will fill."""
+    """Staging tables that later steps will fill."""
     requested_at: float = field(default_factory=time.monotonic)
-    """When the run was asked for, in monotonic seconds: its credentials are those of this moment or later."""
+    """When the run was requested, in monotonic seconds. Its credentials are at least as new as this."""
 
     @property
     def days_not_over(self) -> dict[str, list[str]]:
@@ -176,7 +177,7 @@ class StepDryRun:
     references: int = 0
     """For a query of ours: the tables that it names, each once a statement."""
     cost_usd: float | None = None
-    """At the prices of what it reads, paid by the tenant; None: it is a query of ours, at BigQuery's price."""
+    """The tenant's cost, at the prices of the source; None: it is a query of ours, at BigQuery's price."""
     staging: tuple[StagingTable, ...] = ()
     """Created empty, so that the SQL of later steps can be analyzed; dropped afterwards."""
     staged_bytes: int = 0
@@ -199,25 +200,25 @@ class DryRunnable(Protocol):
 
 @runtime_checkable
 class Foreseeing(Protocol):
-    """A step that often has nothing to do, and can tell before the steps that it needs have ended."""
+    """A step that often has nothing to do, and can find this out before the steps that it needs have ended."""
 
     async def foresee(self, context: StepContext) -> StepResult | None:
-        """What `run` would return where there is nothing to do; None: `run` must be called. Asks for no more than metadata, and may be
-        called while earlier steps work: `context` has none of their results.
+        """The result of `run` if there is nothing to do; None: `run` must be called. Reads only metadata. May be called while earlier steps
+        work, so `context` has none of their results.
         """
         ...
 
 
 @runtime_checkable
 class EndsRun(Protocol):
-    """A step that records the run's end along with its own work if `context.last` says that nothing follows it."""
+    """A step that records the run's end together with its own work if `context.last` is set."""
 
     ends_run: ClassVar[Literal[True]]
 
 
 @runtime_checkable
 class UsesTables(Protocol):
-    """A step that brings tables of the tenant's dataset up to their DDL before it works."""
+    """A step that updates tables of the tenant's dataset to their DDL before it works."""
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -257,7 +258,7 @@ class Scope:
     tables: Mapping[str, Table]
     """The tables of a tenant's dataset, by name."""
     tables_after: tuple[TableAfter, ...] = ()
-    """Those of them that its SQL reads as a publish beside it will leave them."""
+    """The tables that its SQL reads with the content that a concurrent publish will give them."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
         """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`, with `tables_after`. Raises TemplateError if it
@@ -287,8 +288,8 @@ class Scope:
 
 
 def sql_file(folder: Path, name: str) -> Path | None:
-    """The file that a template in `folder` (configs/{provider}/{domain}) means by `name`: one beside it, or `shared/{file}`, one of
-    configs/shared, for templates of all providers. None if there is none; a name never leads to another folder.
+    """The file `name` of a template in `folder` (configs/{provider}/{domain}): a file in that folder, or `shared/{file}` in configs/shared,
+    for templates of all providers. None if it does not exist; a name never leads to another folder.
     """
     first, _, rest = name.rpartition("/")
     beside = {"": folder, SHARED: folder.parent.parent / SHARED}.get(first)

@@ -1,4 +1,4 @@
-"""Reads a template's `steps`: their order first, then each with what it may refer to."""
+"""Reads a template's `steps`: first their order, then each step with the names that it may refer to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +17,14 @@ from services.executor.templates.step import Scope, Step, StepContext, StepResul
 
 @runtime_checkable
 class Joining(Protocol):
-    """A step that can do another step's work along with its own."""
+    """A step that can do another step's work together with its own."""
 
     def joined(self, first: Step) -> Step:
-        """A step that can do so with `first`; itself if it cannot."""
+        """A step that does both its own work and that of `first`; itself if this is not possible."""
         ...
 
     async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | StepError | None]:
-        """The results of both; or that of `first`, and why this one has failed, or None: then it is still to be run. Raises as `run` of
-        `first` does.
-        """
+        """The result of `first`, and this step's result or error; None: this step must still be run. Raises as `run` of `first` does."""
         ...
 
 
@@ -44,17 +42,17 @@ class TemplateStep:
     """All steps that it needs, directly or indirectly: the ones whose outputs it can use."""
     when: When
     attempts: int
-    """How often it is tried in all, if its error is retryable."""
+    """The most tries, the first included; only a retryable error is tried again."""
     timeout_seconds: int
     """For each try."""
     action: Step
     is_included: bool = False
-    """It comes from another template, see `include`."""
+    """True: it comes from another template, see `include`."""
     beside: str | None = None
-    """The publish beside which it works, on the rows that this one is going to publish; if it does not, the work is in vain."""
+    """The id of the publish whose rows it uses before they are published. If that publish fails, this step's work is useless."""
     joins: str | None = None
-    """The step along with which it can be done (`Joining`): of a publish, another one, in one transaction; of checks, the one that stages
-    what they check, in one script."""
+    """The id of the step with which it can be done together (`Joining`): a publish with another publish, in one transaction; checks with
+    the step that stages their rows, in one script."""
 
     @property
     def is_work(self) -> bool:
@@ -93,7 +91,7 @@ class StepReader:
         declared = self._declared(entries)
         is_complete = self._faults.is_complete and len(declared) == len(entries)
         known = {identity: self._known_needs(one, declared, is_complete=is_complete) for identity, one in declared.items()}
-        # A step of which it is not known what it needs may refer to more than is known.
+        # If a step's needs could not be read completely, it may refer to outputs that are unknown here.
         unsure = {identity for identity, needs in known.items() if needs != declared[identity].needs}
         while round_ := find_cycle(known):
             message = f"steps need each other in a cycle: {' -> '.join(round_)}"
@@ -193,7 +191,7 @@ def _declared_step(placed: StepEntry, index: int, before: Mapping[str, _Declared
 
 
 def _works_beside(one: _DeclaredStep, earlier: frozenset[str]) -> Beside | None:
-    """The publish that it works beside: not one that has ended before it begins."""
+    """The publish that it does not wait for; None if that publish ends before the step begins."""
     return one.beside if one.is_work and one.beside and one.beside.step not in earlier else None
 
 
@@ -207,8 +205,8 @@ def _tables_after(beside: Beside, steps: Mapping[str, TemplateStep]) -> tuple[Ta
 
 
 def _joined(step: TemplateStep, beside: Beside | None, steps: Mapping[str, TemplateStep]) -> TemplateStep:
-    """The step, which is done along with the publish beside which its rows were made, or with one that it needs, if it can. The latter then
-    waits for all else that this one needs, so none of that may need it.
+    """The step, joined if possible with the publish whose rows it uses, or with a step that it needs. That step then waits for everything
+    else that this step needs, so nothing of that may need it.
     """
     if not step.is_work or not isinstance(step.action, Joining):
         return step

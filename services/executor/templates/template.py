@@ -20,7 +20,7 @@ from services.executor.templates.step_reader import StepReader, TemplateStep
 
 
 class Overlap(StrEnum):
-    """What happens to a run that covers a day of another active run of the pipeline."""
+    """How a run is treated that covers a day of another active run of the pipeline."""
 
     ALLOW = "allow"
     """Both run; publishing is fenced and replaces whole days."""
@@ -40,7 +40,7 @@ class Template:
     """Maximum number of days of one run, if it covers days. See `period`."""
     overlap: Overlap
     cap: RunCap
-    """What one run may use; the operator's settings decide what it leaves open."""
+    """The most that one run may use. The operator's settings apply to limits that it leaves open."""
     steps: tuple[TemplateStep, ...]
     """Each after those that it needs, otherwise in the file's order."""
 
