@@ -40,7 +40,7 @@ FROM (
   SELECT
     d.source, d.usage_date, d.service, d.currency, d.cost_before, d.cost_after, d.delta, d.is_first_load, d.after_final,
     d.pipeline_logging_id, d.changed_at,
-    -- A digest, because page tokens are of bounded length and names of services are not.
+    -- Shortened and with a digest, because page tokens are of bounded length and names of services are not.
     CONCAT(
       d.source, ' ', CAST(d.usage_date AS STRING), ' ', LEFT(IFNULL(d.service, ''), 24), ' ', IFNULL(d.currency, ''), ' ',
       TO_HEX(SHA256(TO_JSON_STRING([IFNULL(d.service, ''), IFNULL(d.pipeline_logging_id, '')])))

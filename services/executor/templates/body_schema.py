@@ -1,4 +1,4 @@
-"""The body of a StartRun call as a JSON Schema (draft 2020-12), from the template's parameters. A form can be built from it.
+"""The body of a RunPipeline call as a JSON Schema (draft 2020-12), from the template's parameters. A form can be built from it.
 
 The schema accepts the same bodies as `Template.values_of`, `period_of` and `check_days`, except for rules that a schema cannot express. The
 call checks these itself:

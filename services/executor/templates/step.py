@@ -33,8 +33,7 @@ RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_
 RUN_VALUES |= {AGAIN: "BOOL"}
 """Parameters that every SQL block may declare, besides the template's and the outputs of earlier steps. AGAIN: it may have run before."""
 PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
-"""Further parameters in templates that run for days (`period`) or billing periods (`months`). @run_days: the run's days, maybe with gaps.
-"""
+"""Further parameters in templates that run for days (`period`) or billing periods (`months`). @run_days may have gaps."""
 SHARED: Final = "shared"
 """The folder of configs/ with SQL for templates of all providers."""
 
