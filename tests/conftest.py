@@ -139,7 +139,7 @@ async def bq(service_settings: ServiceSettings) -> AsyncIterator[BigQuery]:
 
 @pytest.fixture
 def tenant_id() -> str:
-    """A tenant nobody else uses."""
+    """A tenant that no other test uses."""
     return f"t_{uuid.uuid4().hex[:12]}"
 
 

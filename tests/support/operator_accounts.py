@@ -20,7 +20,7 @@ LIFETIME = 600
 
 
 class Login:
-    """The authorization and the token endpoint (RFC 6749): whoever asks is signed in as `email` at once."""
+    """The authorization and the token endpoint (RFC 6749): every caller is signed in as `email` at once."""
 
     def __init__(self, accounts: "OperatorAccounts") -> None:
         self._accounts = accounts

@@ -285,7 +285,7 @@ async def test_a_retry_takes_a_slot_but_no_unit(ledger: Ledger, provision: Provi
     assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (1, 2)
 
 
-async def test_a_slot_nobody_renews_frees_itself_and_stays_listed(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+async def test_a_slot_that_is_not_renewed_frees_itself_and_stays_listed(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
     tenant_id, lost = await provision(concurrent_limit=1), new_id()
     await ask(ledger, tenant_id, lost)
     assert isinstance(await ask(ledger, tenant_id), ResourceExhausted)
@@ -488,7 +488,7 @@ class Interrupted(AuthStore):
         return await super().read_usage(tenant_ids, ids, now, today)
 
 
-async def test_a_day_that_another_process_opens_meanwhile_refuses_nobody(
+async def test_a_day_that_another_process_opens_meanwhile_refuses_no_reservation(
     bq: BigQuery, ledger: Ledger, clock: SetClock, provision: Provision
 ) -> None:
     """The row was not there for the UPDATE, and is there for the SELECT."""
@@ -511,7 +511,7 @@ async def test_a_slot_that_comes_free_meanwhile_is_taken(bq: BigQuery, ledger: L
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 2
 
 
-async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_and_for_nobody_else(
+async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_and_for_no_other_tenant(
     store: AuthStore, clock: SetClock, provision: Provision
 ) -> None:
     """Settlements of an hour gather; the first one, which would go at once, has gone."""
@@ -532,7 +532,7 @@ async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_a
 
 
 async def test_one_look_tells_for_any_tenants_which_runs_hold_a_slot(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
-    """Reserved by this process or another; not what has ended, what never was, and what nobody has renewed. Looking renews nothing."""
+    """Reserved by this process or another; not ended ones, unknown ones, and those that were not renewed. Looking renews nothing."""
     one, other = await provision(name="_a"), await provision(name="_b")
     mine, theirs, ended = new_id(), new_id(), new_id()
     for tenant_id, run in ((one, mine), (other, theirs)):

@@ -81,7 +81,7 @@ async def outcome(ledger: Ledger, tenant_id: str, call: int) -> Reservation | Co
 async def test_a_thousand_calls_of_two_hundred_tenants_are_admitted_exactly_and_in_few_statements(
     tenants: list[str], service_settings: ServiceSettings, clock: SetClock, processes: int
 ) -> None:
-    """With conflicts, delays and lost answers too, nobody is lost or counted twice, and nobody hears BigQuery's own words."""
+    """With conflicts, delays and lost answers too, no reservation is lost or counted twice, and no caller sees BigQuery's own words."""
     upstream = (service_settings.bigquery_emulator_host or "").removeprefix("http://")
     rules = StrictBigQuery(upstream=upstream, lose_every=3, longest_delay=0.05)
     with strict_bigquery(rules):

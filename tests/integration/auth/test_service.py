@@ -234,8 +234,8 @@ async def test_a_rotated_key_works_until_its_stated_end_and_the_new_one_has_its_
     assert len(listed.api_keys) == 4
 
 
-async def test_whose_keys_have_changed_is_told_as_it_happens(auth: Auth, tenant_id: str) -> None:
-    """Whoever listens hears first that it listens, then of each revocation, rotation and change of the tenant."""
+async def test_changes_of_keys_are_reported_as_they_happen(auth: Auth, tenant_id: str) -> None:
+    """A watcher hears first that it is connected, then of each revocation, rotation and change of the tenant."""
     await auth.put(tenant_id)
     key = await auth.issue(tenant_id)
     changes = auth.remote.changes()

@@ -130,7 +130,7 @@ async def test_providers_side_by_side_and_forgotten_one_by_one(credentials: Suit
     assert caught.value.reason == "CREDENTIALS_NOT_FOUND"
 
 
-async def test_an_executor_without_credentials_is_told_what_to_do(credentials: Suite, tenant_id: str) -> None:
+async def test_an_executor_without_credentials_gets_an_error_that_says_what_to_do(credentials: Suite, tenant_id: str) -> None:
     request = sealed_messages.GetSealedCredentialRequest(tenant_id=tenant_id, provider="GCP")
 
     with pytest.raises(FailedPrecondition) as caught:
@@ -195,7 +195,7 @@ async def test_64_kib_and_not_a_byte_more(credentials: Suite, tenant_id: str, rs
 async def test_a_dataset_that_is_not_ours_is_refused(
     credentials: Suite, tables: Tables, bq: BigQuery, tenant_id: str, labels: dict[str, str]
 ) -> None:
-    """Never adopted, whoever made it; and then nothing is stored."""
+    """Never adopted, whichever account made it; and then nothing is stored."""
     foreign = bigquery.Dataset(bq.tenant(tenant_id))
     foreign.labels = {name: value.format(tenant_id=tenant_id) for name, value in labels.items()}
     bq.client.create_dataset(foreign)

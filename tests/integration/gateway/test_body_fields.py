@@ -66,7 +66,7 @@ async def test_what_is_no_object_is_still_refused_by_the_transcoder(gateway: Gat
     assert auth.seen == []
 
 
-async def test_nobody_outside_can_say_what_a_body_holds(gateway: Gateway, auth: Upstream) -> None:
+async def test_no_outside_caller_can_say_what_a_body_holds(gateway: Gateway, auth: Upstream) -> None:
     forged = {HEADER: "company_name", HEADER.upper(): "status"}
     await gateway.call("PUT", TENANT, data='{"nope": 1}', headers=forged)
     await gateway.call("PUT", TENANT, headers=forged)

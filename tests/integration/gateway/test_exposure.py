@@ -73,7 +73,7 @@ async def test_a_public_rpcs_own_path_is_for_grpc_only(gateway: Gateway, auth: U
 
 
 async def test_internal_headers_are_stripped(gateway: Gateway, auth: Upstream) -> None:
-    """Nobody outside can pose as a peer or steer Envoy."""
+    """No outside caller can pose as a peer or steer Envoy."""
     forged = {
         "x-forwarded-client-cert": "URI=spiffe://executor",
         "x-internal-tenant": "acme",

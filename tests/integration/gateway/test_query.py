@@ -71,6 +71,6 @@ async def test_repeated_and_inner_fields(gateway: Gateway, auth: Upstream, query
         assert list(auth.seen[0].request.scopes) == ["read", "run"]
 
 
-async def test_nobody_outside_can_say_what_was_asked_for(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+async def test_no_outside_caller_can_say_what_was_asked_for(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
     await gateway.call("GET", RUNS, headers={HEADER: "/?status=a&status=b"})
     assert upstreams["executor"].seen[0].metadata[HEADER] == RUNS

@@ -52,7 +52,7 @@ def test_a_call_that_is_waited_for_is_not_taken_for_an_idle_one(timeout: int, id
 
 
 @pytest.mark.parametrize("missing", ["descriptor", "tls_dir"])
-def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, tls_dir: Path, missing: str) -> None:
+def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path, tls_dir: Path, missing: str) -> None:
     settings = {"GATEWAY_TLS_DIR": str(tls_dir), "GATEWAY_CONFIG_OUT": str(tmp_path / "envoy.yaml")}
     settings[f"GATEWAY_{missing.upper()}"] = str(tmp_path / "nowhere")
     ended = subprocess.run([sys.executable, "-m", "gateway"], env=settings, capture_output=True, text=True, check=False)

@@ -489,7 +489,7 @@ def test_a_table_that_expires_is_known_until_then(environment: pytest.MonkeyPatc
 
 
 def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
-    """A column that was added before a statement began is among its columns, whoever else runs the same text."""
+    """A column that was added before a statement began is among its columns, whatever other caller runs the same text."""
     install(environment)
     emulator = Emulator()
     made = [emulator.sql(text) for text in ("CREATE SCHEMA d", "CREATE TABLE d.t (c0 INT64)", "INSERT INTO d.t (c0) VALUES (1)")]

@@ -68,7 +68,7 @@ def test_up_says_which_port_is_in_use_and_ends_with_1(own_emulators: Stack) -> N
 
 
 def test_up_leaves_nothing_behind_when_it_is_stopped_while_it_starts(tmp_path: Path) -> None:
-    """SIGTERM while the first parts are starting: they are stopped, nothing is written for callers, and nobody is shown a traceback."""
+    """SIGTERM while the first parts are starting: they are stopped, nothing is written for callers, and no traceback is shown."""
     settings = LocalSettings.on_free_ports(tmp_path)
     ports = {f"LOCALCLOUD_{name.upper()}": str(port) for name, port in settings.model_dump().items() if name.endswith("_port")}
     command = [sys.executable, "-m", "localcloud", "up"]

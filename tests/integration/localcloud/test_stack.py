@@ -56,7 +56,7 @@ def stack(settings: LocalSettings, said: list[str]) -> Iterator[Stack]:
         yield started
 
 
-def test_a_port_in_use_is_told_by_part_and_port_before_anything_starts(settings: LocalSettings) -> None:
+def test_a_port_in_use_is_reported_by_part_and_port_before_anything_starts(settings: LocalSettings) -> None:
     with socket.create_server(("127.0.0.1", settings.kms_port)), pytest.raises(PortInUse) as problem:
         Stack(settings, only=("bigquery", "kms")).start()
 
@@ -66,7 +66,7 @@ def test_a_port_in_use_is_told_by_part_and_port_before_anything_starts(settings:
     assert not settings.logs_dir.exists()
 
 
-def test_two_parts_on_one_port_are_told_apart(settings: LocalSettings) -> None:
+def test_two_parts_on_one_port_are_both_named(settings: LocalSettings) -> None:
     same = LocalSettings.on_free_ports(settings.state_dir, kms_port=settings.bigquery_port, bigquery_port=settings.bigquery_port)
 
     with pytest.raises(PortInUse, match=f"port {settings.bigquery_port} is set for both bigquery and kms"):
@@ -85,12 +85,12 @@ def test_a_part_that_dies_while_starting_takes_the_rest_down_and_shows_its_log(s
     assert not runs(stack.pid("bigquery"))
 
 
-def test_a_command_that_does_not_exist_is_told(stack: Stack) -> None:
+def test_a_command_that_does_not_exist_is_reported(stack: Stack) -> None:
     with pytest.raises(ProcessFailed, match=r"(?s)^ghost died while starting: exit status 127.*cannot run no-such-program"):
         stack.add(Process(name="ghost", command=("no-such-program",), ready=lambda: "nothing there"))
 
 
-def test_a_part_that_is_never_ready_is_told_with_what_it_lacks(tmp_path: Path) -> None:
+def test_a_part_that_is_never_ready_is_reported_with_what_it_lacks(tmp_path: Path) -> None:
     settings = LocalSettings.on_free_ports(tmp_path, start_timeout=0.2)
 
     with Stack(settings, only=()) as stack:
@@ -107,7 +107,7 @@ def test_a_part_that_does_its_work_and_ends_is_waited_for(stack: Stack, tmp_path
         stack.add(shell("bad-work", "exit 3", ready=None))
 
 
-def test_a_part_that_dies_later_is_told_at_once_and_started_again(stack: Stack, said: list[str]) -> None:
+def test_a_part_that_dies_later_is_reported_at_once_and_started_again(stack: Stack, said: list[str]) -> None:
     stack.add(shell("fragile", "sleep 60"))
     first = stack.pid("fragile")
 

@@ -95,7 +95,7 @@ class Traffic:
 
     async def _renew(self, process: Process, _: int) -> None:
         over_midnight = [f"{tenant_id}-over" for tenant_id in self.tenants]
-        assert (await process.ledger.renew(over_midnight)).held == set(over_midnight), "nobody loses a slot"
+        assert (await process.ledger.renew(over_midnight)).held == set(over_midnight), "no reservation loses its slot"
 
     async def _renew_claims(self, process: Process, _: int) -> None:
         await process.queue.renew(["another"], self.now + LONG)
@@ -202,7 +202,8 @@ async def test_at_midnight_everything_is_done_once_and_no_transaction_starves(
         {"day": ("DATE", yesterday), "tenants": ("ARRAY<STRING>", tenants)},
     )
     assert [tuple(value or 0 for value in row.values()) for row in past] == [(0, 1, 0, 0)] * TENANTS
-    # What is changed without a pause is changed by plain statements only, which are cancelled by nobody and cancel no transaction for ever.
+    # What is changed without a pause is changed by plain statements only, which no transaction cancels, and which cancel no transaction for
+    # ever.
     assert not {table.rpartition(".")[2] for table in rules.aborted} & ALWAYS_CHANGED
     assert rules.refused["lost"] > 0
     assert min(traffic.rounds.values()) > 1

@@ -211,7 +211,7 @@ async def test_three_failures_and_out(tables: Tables, scheduler: Scheduler, exec
 async def test_a_settlement_that_broke_off_is_done_again_and_counts_its_failure_once(
     tables: Tables, scheduler: Scheduler, make_scheduler: MakeScheduler, executor: StubExecutor
 ) -> None:
-    """A scheduler died before the last of its statements; until that is made up for, nobody sees the run ended."""
+    """A scheduler died before the last of its statements; until those are made up for, no reader sees the run ended."""
     await queued(tables, scheduler, max_retries=2)
     assert await scheduler.process() == 1
     executor.end_all("FAILED", error_message="No rows.")
@@ -357,7 +357,7 @@ async def test_a_dead_scheduler_s_runs_are_taken_over(
 async def test_runs_of_a_dead_scheduler_are_looked_for_without_any_tick(
     tables: Tables, scheduler: Scheduler, executor: StubExecutor, to_executor: grpc.aio.Channel, make_scheduler: MakeScheduler
 ) -> None:
-    """Cloud Scheduler ticks every five minutes; a claim that nobody holds waits for no more than a lease."""
+    """Cloud Scheduler ticks every five minutes; a claim without a holder waits for no more than a lease."""
     await queued(tables, scheduler)
     await scheduler.processor.process(1)
     other = await make_scheduler()

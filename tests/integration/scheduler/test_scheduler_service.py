@@ -198,7 +198,7 @@ async def test_a_tenant_sees_its_runs_and_puts_a_failed_one_back(
     assert (await retried(another)).queue_state == "QUEUED", "the one that waited has left the queue"
 
 
-async def test_a_tenant_is_told_why_its_run_is_not_running_yet(service: Service, tables: Tables, executor: StubExecutor) -> None:
+async def test_a_tenant_learns_why_its_run_is_not_running_yet(service: Service, tables: Tables, executor: StubExecutor) -> None:
     """Behind another's run, then claimed and running, then ended; somebody else's run is not to be found."""
     first, tenant_id = await tables.tenants(2, max_priority=100)
     await tables.schedules([first], priority=90)

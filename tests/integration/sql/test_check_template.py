@@ -62,7 +62,9 @@ def faults(configs: Path, template: str, sql: str, monkeypatch: pytest.MonkeyPat
     return err.splitlines()
 
 
-def test_each_is_told_by_whom_it_is_found(configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_is_reported_by_the_part_that_finds_it(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of a step that cannot be read the schema tells what else is wrong, and the SQL is looked at although nothing can be loaded."""
     template = TEMPLATE.replace("    day: x_UsageDate\n", "    colour: red\n").replace(
         "accept_less: {type: boolean}", "accept_less: {type: text}"
@@ -78,7 +80,7 @@ def test_each_is_told_by_whom_it_is_found(configs: Path, monkeypatch: pytest.Mon
     ]
 
 
-def test_what_a_step_composes_is_told_at_the_step(
+def test_what_a_step_composes_is_reported_at_the_step(
     configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The rows lack columns of the table, and the script's last row lacks what the template promises later steps."""

@@ -35,7 +35,7 @@ def change(tenant_id: str) -> Block:
     return make_block("change", f"UPDATE tenant_profiles SET company_name = 'x' WHERE tenant_id = '{tenant_id}'", {})
 
 
-async def test_refusals_of_bigquery_are_waited_out_or_told_in_our_words(
+async def test_refusals_of_bigquery_are_waited_out_or_reported_in_our_words(
     bq: BigQuery, settings: ServiceSettings, upstream: str, tenant_id: str
 ) -> None:
     """A budget of our own keeps below BigQuery's; where others have used that up, the caller hears UNAVAILABLE and none of its words."""

@@ -107,7 +107,7 @@ ACCOUNT = "01AB2C_3D4E5F_6A7B8C"
 
 
 def row(day: date, hour: int = 0, **changes: object) -> dict[str, Any]:
-    """One row of `day`, with what is not told filled in."""
+    """One row of `day`, with defaults for what is not given."""
     start = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
     return {
         "billing_account_id": ACCOUNT.replace("_", "-"),

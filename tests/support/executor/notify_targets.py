@@ -21,7 +21,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 
 type Answers = Callable[[asyncio.StreamWriter, int], Awaitable[None]]
-"""Answers a request, of which it is told the number, from 0."""
+"""Answers a request; it gets the request's number, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ async def run_checks(
     parameters: Mapping[str, Value] | None = None,
     found: Mapping[str, object] | None = None,
 ) -> Checked:
-    """Stages the rows as a run does, and checks them. What is not told was found at the source as the rows have it. Raises StepError."""
+    """Stages the rows as a run does, and checks them. Source values that are not given are computed from the rows. Raises StepError."""
     values: Mapping[str, Value] = {"date": DAY} if parameters is None else parameters
     now = datetime.now(UTC)
     run = Run(

@@ -28,13 +28,13 @@ How a script is placed in time
     takes each statement's place in the queue of its table (a plain mutation) or for the rest of the transaction (a mutation inside one),
     stays there as long as the statement takes, and goes on. At the last statement that changes something it hands the whole script to
     the emulator, with what that statement and its transactions hold still held; then it lets go, and waits for the reads that follow. A
-    script that is cancelled on the way was never handed over: nothing of it has happened, but its time is spent. So the order in which
+    script that is cancelled on the way was never sent on: nothing of it has happened, but its time is spent. So the order in which
     a script touches tables matters as it does on BigQuery: a table that a transaction mutates last is held for that statement only, but
     must have been left alone since BEGIN.
 
 Where the model is stricter than BigQuery, or simpler
     Every branch of an IF is walked, and a ROLLBACK in one changes nothing: a transaction lasts until its COMMIT. A mutation that finds no
-    row counts as one. A transaction reads what is there when it is handed over, not a snapshot of its BEGIN. It holds its tables also
+    row counts as one. A transaction reads what is there when it is sent on, not a snapshot of its BEGIN. It holds its tables also
     while plain statements behind it wait and work, because the emulator has not run it yet; but for a table that one of them changes.
     Plain statements of a script that come before its last one let go of their tables before the emulator has run them. A job is answered
     when it is done, however short a time the caller said that it would wait.

@@ -80,7 +80,7 @@ class Iam:
 
 
 def _levels(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Of single accounts only: groups and basic roles are nobody's here."""
+    """Of single accounts only: groups and basic roles have no members here."""
     levels: dict[str, int] = {}
     for entry in entries:
         account = entry.get("userByEmail") or str(entry.get("iamMember", "")).removeprefix("serviceAccount:")

@@ -100,7 +100,7 @@ class StrictBigQuery:
                 self._made.pop(table, None)
 
     def stream(self, table: str) -> bool:
-        """Rows come into `dataset.table` by streaming; False: they are lost, and the caller is not told."""
+        """Rows come into `dataset.table` by streaming; False: they are lost, and the caller gets no error."""
         with self._tables:
             if self.now() - self._made.get(table, float("-inf")) < self.young_seconds:
                 self.refused["swallowed"] += 1

@@ -36,7 +36,7 @@ def collector() -> Iterator[Collector]:
 def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Stack]:
     # Jobs may call by identity tokens, too; tests that need it publish the keys.
     settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state", scheduler_oidc=True)
-    # A test may add a template, and be told by http on this machine.
+    # A test may add a template, and be notified by http on this machine.
     shutil.copytree(REPOSITORY / "configs", configs_of(settings))
     own = {
         "CONVERGENCE_CONFIGS_DIR": str(configs_of(settings)),

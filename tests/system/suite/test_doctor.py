@@ -77,7 +77,7 @@ def test_nothing_is_found_where_nothing_is_wrong(stack: Stack, doctor: Doctor) -
     assert (done.returncode, {name for name, (status, _) in checks.items() if status != "OK"}) == (0, {"account"}), checks
 
 
-def test_no_gateway_and_another_s_web_server_are_told_apart(running: Suite, doctor: Doctor) -> None:
+def test_no_gateway_and_another_s_web_server_are_distinguished(running: Suite, doctor: Doctor) -> None:
     [port] = free_ports(1)
     nowhere, other = f"http://127.0.0.1:{port}", running.env["BIGQUERY_EMULATOR_HOST"]
     assert doctor(url=nowhere) == {("gateway-unreachable", nowhere)}

@@ -96,7 +96,7 @@ def test_credentials_may_be_fields_a_whole_body_or_google_s_own_file() -> None:
     assert json.dumps(credentials_of(key_file))
 
 
-def test_what_trust_is_told_are_fields_of_its_request() -> None:
+def test_what_trust_is_given_are_fields_of_its_request() -> None:
     assert read_known(["role_arn=arn:aws:iam::1:role/a"]) == {"role_arn": "arn:aws:iam::1:role/a"}
     for wrong in ("role=x", "tenant_id=other", "role_arn"):
         with pytest.raises(UsageProblem):

@@ -35,7 +35,7 @@ def test_aws_seals_what_was_sent(sent: dict[str, str]) -> None:
 
 
 def test_empty_optional_fields_count_as_absent() -> None:
-    """Forms send empty strings for what nobody filled in."""
+    """Forms send empty strings for fields that were not filled in."""
     assert json.loads(to_plaintext(Provider.AWS, AWS | {"role_arn": "", "region": None})) == AWS
 
 

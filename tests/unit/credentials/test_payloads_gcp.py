@@ -79,7 +79,7 @@ def test_a_key_file_names_what_is_missing_or_no_text(rsa: Rsa, field: str, value
     assert refusal(gcp(rsa, **{field: value})).field == f"{FILE}.{field}"
 
 
-def test_a_key_file_without_a_private_key_is_told_so(rsa: Rsa) -> None:
+def test_a_key_file_without_a_private_key_is_refused_as_such(rsa: Rsa) -> None:
     error = refusal(gcp(rsa, private_key=None))
 
     assert error.field == f"{FILE}.private_key"

@@ -12,8 +12,11 @@ import pytest
 from services.platform.settings import REPOSITORY
 
 BANNED = re.compile(r"\b(nobody|whoever|told|epilogue|how (?:it|they) stands?|hands over|handed over|wish|see the proto)\b", re.IGNORECASE)
-PYTHON = ("services", "localcloud", "tools", "benchmarks")
-TEXTS = ("docs/*.md", "*.md", "protos/**/*.proto", "services/**/*.sql", "configs/**/*.sql", "configs/**/*.lua", "configs/**/*.yaml")
+PYTHON = ("services", "localcloud", "tools", "benchmarks", "tests", "deploy")
+TEXTS = (
+    *("docs/*.md", "*.md", "protos/**/*.proto", "services/**/*.sql", "configs/**/*.sql", "configs/**/*.lua", "configs/**/*.yaml"),
+    *("configs/**/*.yml", "deploy/**/*.yaml", "deploy/**/*.tpl", "deploy/**/*.tf", "tests/**/*.toml", "tests/**/*.sql"),
+)
 FILES = [
     *(path for root in PYTHON for path in sorted((REPOSITORY / root).rglob("*.py"))),
     *(path for pattern in TEXTS for path in sorted(REPOSITORY.glob(pattern))),

@@ -81,7 +81,7 @@ def test_the_jobs_are_those_of_flow_3_and_the_nightly_check(target: Target) -> N
 
 
 def test_a_failed_call_is_made_again_as_its_retry_config_says(target: Target, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its waits, until it works; each try is told, the key never."""
+    """With its waits, until it works; each try is printed, the key never."""
     slept: list[float] = []
     target.answers = [503, 429]
 
@@ -121,7 +121,7 @@ def test_a_job_fires_by_its_schedule_in_its_zone() -> None:
     assert reset.next_after(now, every=1.5) == datetime(2026, 7, 1, 12, 3, 1, 500000, tzinfo=UTC)
 
 
-def test_a_placeholder_that_nobody_fills_in_is_told() -> None:
+def test_a_placeholder_without_a_value_is_reported() -> None:
     with pytest.raises(KeyError, match="ADMIN_API_KEY"):
         load_jobs({"GATEWAY_URL": "http://x", "GOOGLE_CLOUD_PROJECT": "p", "SCHEDULER_LOCATION": "l"})
 

@@ -38,7 +38,7 @@ async def test_who_comes_while_a_batch_is_in_flight_rides_in_the_next() -> None:
     assert batches == [[1], [2, 3, 4]]
 
 
-async def test_a_read_that_hangs_holds_up_nobody_while_others_may_be_in_flight() -> None:
+async def test_a_read_that_hangs_holds_up_no_caller_while_others_may_be_in_flight() -> None:
     batches: list[list[int]] = []
     gate = asyncio.Event()
 
@@ -122,7 +122,7 @@ def recording() -> tuple[list[list[int]], Callable[[Sequence[int]], Awaitable[Se
     return batches, flush
 
 
-async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() -> None:
+async def test_what_no_caller_waits_for_gathers_and_a_hurried_caller_sends_it_now() -> None:
     """The first goes at once; the next would gather for an hour."""
     batches, flush = recording()
     async with GroupCommit(flush, batch_window_seconds=3600) as group:

@@ -24,7 +24,7 @@ def test_a_uuid_is_the_namespace_itself() -> None:
     assert fire_run_id(CONFIG, SLOT) == str(uuid5(UUID(CONFIG), "2026-03-29T01:00:00+00:00"))
 
 
-def test_a_backfill_is_told_by_its_id() -> None:
+def test_a_backfill_is_recognized_by_its_id() -> None:
     run_id = backfill_run_id(CONFIG, DAY)
     assert is_backfill(CONFIG, run_id, "2026-03-29")
     assert not any(is_backfill(CONFIG, run_id, day) for day in ("2026-03-28", "yesterday", None, 7))

@@ -41,7 +41,7 @@ def test_no_transaction_changes_what_is_changed_without_a_pause(block: Block) ->
         assert mutated, "what only inserts conflicts with nothing, so this transaction keeps nothing apart"
         assert not mutated & CHANGED_WITHOUT_A_PAUSE
         assert len(inside) <= MAX
-        assert inside[0][0] is Kind.MUTATION, "first, it needs one free moment; later, it loses to whoever came since its BEGIN"
+        assert inside[0][0] is Kind.MUTATION, "first, it needs one free moment; later, it loses to any statement since its BEGIN"
 
 
 def test_the_rule_finds_what_it_is_for() -> None:

@@ -71,7 +71,7 @@ def plain(conflicts: Conflicts, table: str) -> None:
     conflicts.end(table)
 
 
-def test_a_transaction_is_cancelled_by_whoever_mutates_its_table_first_meanwhile_or_since_its_begin() -> None:
+def test_a_transaction_is_cancelled_by_any_statement_that_mutates_its_table_first_meanwhile_or_since_its_begin() -> None:
     conflicts = Conflicts()
     first, second = conflicts.begin(), conflicts.begin()
     conflicts.mutate(first, "t")
@@ -130,7 +130,7 @@ def test_two_run_twenty_wait_and_one_more_is_refused() -> None:
 
 
 def test_a_transaction_holds_its_tables_until_the_emulator_has_run_it_whatever_follows() -> None:
-    """Two that meet must not both be handed over; but a script does not wait for itself."""
+    """Two that meet must not both be sent on; but a script does not wait for itself."""
     proxy, other = rules(), UPDATE.replace(" t ", " u ")
     with proxy.statement(f"{TRANSACTION} {other}", "d"):
         assert "concurrent update against table d.t" in refusal(proxy, TRANSACTION)
@@ -300,7 +300,7 @@ def test_rights_in_a_dataset_are_its_creators_and_who_was_given_them() -> None:
             read(method, path, body).check(iam, MAKER)
 
 
-def test_who_is_granted_access_at_creation_has_it_and_nobody_else() -> None:
+def test_who_is_granted_access_at_creation_has_it_and_no_other_account() -> None:
     """`access` replaces what BigQuery would have put there: a creator who leaves itself out has no rights."""
     iam = permissions()
     given = made(f', "access": [{{"role": "WRITER", "userByEmail": "{WORKER}"}}, {{"role": "OWNER", "specialGroup": "projectOwners"}}]')
@@ -320,7 +320,7 @@ def test_who_is_granted_access_at_creation_has_it_and_nobody_else() -> None:
     iam.check_data(WORKER, "p.made", OWNER)  # the emulator says that it is not there
 
 
-def test_requests_are_told_apart() -> None:
+def test_requests_are_distinguished() -> None:
     stream = read("POST", "/projects/p/datasets/d/tables/t/insertAll", b'{"rows": []}')
     assert (stream.is_stream, stream.full_table, stream.body) == (True, "d.t", {})
     assert read("GET", "/projects/p/queries/job_1?maxResults=0", b"").is_poll

@@ -41,7 +41,7 @@ checks:
 
 
 async def test_rows_that_keep_every_rule_pass(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
-    """Quotes, backquotes and other scripts in a value that is accepted; NULL and shared NULLs are nobody's business but not_null's."""
+    """Quotes, backquotes and other scripts in a value that is accepted; NULL and shared NULLs matter to not_null only."""
     rows = [
         sale(shop={"id": QUOTES, "owner": None}, parts=[{"amount": 0.1}, {"amount": 0.2}, {"amount": None}]),
         sale(price=0.0, parts=[{"amount": -0.3}]),
@@ -83,7 +83,7 @@ async def test_what_breaks_a_rule_fails_it(tenant: Tenant, tools: Toolbox, tmp_p
 
 
 async def test_sums_that_disagree_with_the_source(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
-    """More than rounding is told, half a cent is allowed where the template says so, whole numbers are exact."""
+    """More than rounding is reported, half a cent is allowed where the template says so, whole numbers are exact."""
     text = """
 checks:
   - {name: strict, kind: sum_agrees, column: price, source: source_price, severity: warn}

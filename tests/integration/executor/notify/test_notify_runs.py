@@ -152,7 +152,7 @@ type JobOf = Callable[..., Awaitable[PreparedRun]]
 
 
 async def test_a_run_that_worked_tells_its_rows(tools: Toolbox, store: Store, heard: Heard, template: MakeTemplate, job_of: JobOf) -> None:
-    """The template's own words; Slack reads values as they are, whoever wrote them."""
+    """The template's own words; Slack shows values literally, whatever their author wrote."""
     steps = """
       - id: tell
         type: notify.slack

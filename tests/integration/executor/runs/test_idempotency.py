@@ -62,7 +62,7 @@ async def test_twenty_at_once_over_two_executors_are_one_run(
     assert key_ids(RUNS, "other", "order-1")[0] != key_ids(RUNS, tenant.tenant_id, "order-1")[0]
 
 
-async def test_a_key_is_for_one_wish_and_a_refusal_does_not_use_it_up(
+async def test_a_key_is_for_one_request_and_a_refusal_does_not_use_it_up(
     tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, store: Store, quota: RecordingLedger
 ) -> None:
     idempotent_starts = IdempotentStarts(starter, store, SystemClock())

@@ -163,7 +163,7 @@ async def test_refusals_write_nothing(
 
 
 async def test_without_a_dataset_the_slot_is_given_back(tenant: Tenant, servicer: PipelineServicer, quota: RecordingLedger) -> None:
-    """A tenant whose dataset was deleted is told what to do."""
+    """A tenant whose dataset was deleted gets an error that says what to do."""
     await tenant.bq.call(
         "drop", lambda timeout: tenant.bq.client.delete_dataset(tenant.bq.tenant(tenant.tenant_id), delete_contents=True, timeout=timeout)
     )

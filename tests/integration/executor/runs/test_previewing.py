@@ -90,7 +90,7 @@ async def test_a_tenant_has_two_under_way_at_most(tenant: Tenant, preparer: RunP
 
 
 async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
-    """Told by the step that would fail, in the words of the run; what needs it is not looked at."""
+    """Reported by the step that would fail, in the words of the run; what needs it is not looked at."""
     found = await dry_runner.dry_run(preparer.prepare(wanted(tenant, date="2025-11-17", export_table="nowhere.gcp_billing_export_v1_X")))
     assert list(found.problems) == ["extract"]
     assert "there is no such table" in found.problems["extract"]

@@ -188,7 +188,7 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
     assert (quota.reserved, quota.retries) == ([asked.pipeline_logging_id], [])
 
 
-async def test_two_executors_told_at_once_run_it_once(
+async def test_two_executors_that_are_called_at_once_run_it_once(
     tenant: Tenant, servicer: RunServicer, other: RunServicer, quota: RecordingLedger, work: Work
 ) -> None:
     """Four calls at two processes at the same moment: all say RUNNING, one leads."""
@@ -220,7 +220,7 @@ async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(te
     assert again == list(leads)
 
 
-async def test_one_whose_time_is_up_takes_nobody_elses_away(tenant: Tenant, begin: Begin, store: Store) -> None:
+async def test_one_whose_time_is_up_takes_no_other_ones_away(tenant: Tenant, begin: Begin, store: Store) -> None:
     """Rows that gather share a statement, but not the time of who has least of it left."""
     run = (await begin(date="2025-11-17")).run
     late, early = (replace(run, pipeline_logging_id=str(uuid.uuid4())) for _ in range(2))
@@ -233,7 +233,7 @@ async def test_one_whose_time_is_up_takes_nobody_elses_away(tenant: Tenant, begi
     }
 
 
-async def test_a_run_whose_start_nobody_heard_of_is_not_led(
+async def test_a_run_whose_start_no_caller_learned_of_is_not_led(
     tenant: Tenant, servicer: RunServicer, store: Store, quota: RecordingLedger, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BigQuery took the row, its answer was lost: nothing runs, the slot is left to expire, and the same call hears RUNNING."""

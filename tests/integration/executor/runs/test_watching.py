@@ -408,7 +408,7 @@ async def test_only_executors_may_follow_and_only_the_tenant_s_own_run(
                 assert refused.value.code() is code
 
 
-async def test_a_run_that_nobody_leads_is_read_ever_more_rarely(begin: Begin, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_without_a_leader_is_read_ever_more_rarely(begin: Begin, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most a day of it costs ten cents: two tables every two minutes."""
     job = await begin(date="2025-11-17")
     waits = list[float]()

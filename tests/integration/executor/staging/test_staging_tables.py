@@ -47,7 +47,7 @@ async def columns(tenant: Tenant, table: StagingTable) -> list[str]:
     return [row["column_name"] for row in found]
 
 
-async def test_a_fresh_table_takes_one_call_and_is_dropped_when_nobody_waits(
+async def test_a_fresh_table_takes_one_call_and_is_dropped_when_no_caller_waits(
     tenant: Tenant, tools: Toolbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Begun and dropped at once, the drop comes after the creation. A table of an earlier try is replaced."""

@@ -12,7 +12,7 @@ from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Step, StepContext, StepResult, Toolbox
 from tests.integration.executor.runs.test_life import DATE, Begin
-from tests.integration.executor.steps.test_steps import Scripted, Steps, nothing, story
+from tests.integration.executor.steps.test_steps import Scripted, Steps, nothing, statuses
 from tests.support.executor.awkward_costs import awkward
 from tests.support.executor.billing_export import ACCOUNT, load
 from tests.support.executor.tenant import Tenant
@@ -91,7 +91,7 @@ async def test_failed_checks_do_not_wait_for_what_is_beside_their_publish(tools:
 
     assert (outcome.status, outcome.error_message, outcome.is_final) == (RunStatus.FAILED, "Step checks: a cost is NULL", True)
     skipped = dict.fromkeys(("publish", "stage", "conformance", "derived"), "SKIPPED")
-    assert await story(store, job) == {"checks": "FAILED", **skipped, "other": "COMPLETED"}
+    assert await statuses(store, job) == {"checks": "FAILED", **skipped, "other": "COMPLETED"}
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     [stopped] = [line.error_message for line in lines if line.step_id == "stage" and line.status == "SKIPPED"]
     assert stopped == "Stopped, for the step publish did not succeed."
@@ -108,7 +108,7 @@ async def test_what_fails_beside_a_publish_neither_stops_it_nor_names_the_run(to
         outcome = await execute(job, tools)
 
     assert (outcome.error_message, outcome.is_final) == ("Step publish: BigQuery is busy", False)
-    assert await story(store, job) == {"publish": "FAILED", "conformance": "FAILED", "derived": "SKIPPED"}
+    assert await statuses(store, job) == {"publish": "FAILED", "conformance": "FAILED", "derived": "SKIPPED"}
 
 
 async def test_billing_is_published_also_if_what_is_beside_it_fails(tools: Toolbox, begin: Begin, store: Store) -> None:
@@ -117,7 +117,7 @@ async def test_billing_is_published_also_if_what_is_beside_it_fails(tools: Toolb
         outcome = await execute(job, tools)
 
     assert (outcome.error_message, outcome.is_final) == ("Step conformance: a charge has no currency", True)
-    assert await story(store, job) == {"publish": "COMPLETED", "conformance": "FAILED", "derived": "SKIPPED"}
+    assert await statuses(store, job) == {"publish": "COMPLETED", "conformance": "FAILED", "derived": "SKIPPED"}
 
 
 def with_a_joint_publish(is_done: Callable[[], bool], *, fails: bool = False) -> tuple[Beside, list[str]]:
@@ -162,7 +162,7 @@ async def test_what_joins_a_publish_is_done_along_with_it(tools: Toolbox, begin:
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     found = [(line.step_id, line.status, line.rows_processed) for line in lines if line.step_id in {"publish", "derived"}]
     assert found == [("publish", "RUNNING", None), ("publish", "COMPLETED", 5), ("derived", "RUNNING", None), ("derived", "COMPLETED", 3)]
-    assert (await story(store, job))["invoices"] == "COMPLETED"
+    assert (await statuses(store, job))["invoices"] == "COMPLETED"
 
 
 async def test_checks_that_are_done_along_with_what_they_check_fail_by_themselves(tools: Toolbox, begin: Begin, store: Store) -> None:
@@ -182,7 +182,7 @@ async def test_checks_that_are_done_along_with_what_they_check_fail_by_themselve
         outcome = await execute(job, tools)
 
     assert (outcome.error_message, outcome.is_final) == ("Step conformance: a charge has no currency", True)
-    assert await story(store, job) == {"stage": "COMPLETED", "conformance": "FAILED", "publish": "SKIPPED"}
+    assert await statuses(store, job) == {"stage": "COMPLETED", "conformance": "FAILED", "publish": "SKIPPED"}
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     [failed] = [line for line in lines if line.status == "FAILED"]
     assert (failed.error_message, failed.metadata) == ("a charge has no currency", {"samples": {}, "can_heal": False})
@@ -204,7 +204,7 @@ async def test_a_publish_goes_alone_if_what_would_join_it_has_failed(tools: Tool
 
     assert (outcome.error_message, done) == ("Step conformance: a charge has no currency", ["conformance", "publish"])
     failed = {"conformance": "FAILED", "derived": "SKIPPED", "invoices": "SKIPPED"}
-    assert await story(store, job) == {"publish": "COMPLETED", **failed}
+    assert await statuses(store, job) == {"publish": "COMPLETED", **failed}
 
 
 async def test_billing_is_published_if_focus_alone_would_lose_too_much(

@@ -185,7 +185,7 @@ async def test_every_column_arrives(tenant: Tenant, tools: Toolbox, begin: Begin
     assert list(found) == [name for name in DDL["billing_cost_daily"].columns if name != "loaded_at"]
 
 
-async def test_nothing_told_is_null_and_no_credits_are_zero(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+async def test_a_missing_value_is_null_and_no_credits_are_zero(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
     """A row whose STRUCTs are NULL, and a standard export, which has no resource and no cost_at_list."""
     export(tenant, [row(DAY, cost=4.0, project=None, location=None, usage=None, sku=None, invoice=None)], schema=STANDARD)
 
@@ -257,7 +257,7 @@ async def test_a_month_is_read_at_once_and_replaced_day_for_day(tenant: Tenant, 
     assert publish.metadata["moved"] == [gone]
 
 
-async def test_rows_that_arrive_late_are_told_as_what_the_cost_of_the_day_moved(
+async def test_rows_that_arrive_late_are_reported_as_the_change_of_the_days_cost(
     tenant: Tenant, tools: Toolbox, begin: Begin, store: Store
 ) -> None:
     """By currency, credits included; a day that is published for the first time has not moved."""
@@ -438,7 +438,7 @@ UNREADABLE: list[tuple[dict[str, pa.Schema], dict[str, str], str]] = [
 """What comes into the tenant's project, the parameters of a run then, and what the run says."""
 
 
-async def test_a_source_that_cannot_be_read_is_told(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+async def test_a_source_that_cannot_be_read_is_reported(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
     """The tenant reads what to do; nothing of BigQuery's own text reaches it."""
     for tables, parameters, message in UNREADABLE:
         for name, schema in tables.items():

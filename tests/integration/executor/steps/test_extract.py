@@ -172,7 +172,7 @@ async def tools(tools: Toolbox) -> Toolbox:
     return replace(tools, sources=TenantSources(sealed, sealed, tokens, settings))
 
 
-async def test_another_clouds_month_is_staged_checked_and_told(
+async def test_another_clouds_month_is_staged_checked_and_reported(
     tenant: Tenant, tools: Toolbox, store: Store, bucket: Bucket, tmp_path: Path
 ) -> None:
     """The manifest says what is read; its figures reach the checks, its origin the step's line; dry runs cost what this cloud says."""

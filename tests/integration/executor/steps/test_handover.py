@@ -59,7 +59,7 @@ async def test_rows_are_the_same_as_when_they_are_read(
     left, step = await published(tenant, replace(tools, sources=Leaving(tenant, service_settings)), await begin(**given))
     assert (step["handed_over"], len(left)) == (True, len(ROWS))
     assert left == read
-    assert not list(tenant.bq.client.list_tables(f"{tenant.project}.{DATASET}")), "what was handed over is dropped"
+    assert not list(tenant.bq.client.list_tables(f"{tenant.project}.{DATASET}")), "the handover table is dropped"
 
 
 async def test_few_rows_are_read(tenant: Tenant, tools: Toolbox, begin: Begin, service_settings: ServiceSettings) -> None:
@@ -204,7 +204,7 @@ async def published(tenant: Tenant, tools: Toolbox, job: PreparedRun) -> tuple[l
 
 
 def make_dataset(tenant: Tenant, location: str = "US") -> None:
-    """The tenant's dataset for what is handed over."""
+    """The tenant's dataset for the handover."""
     client, name = tenant.bq.client, f"{tenant.project}.{DATASET}"
     client.delete_dataset(name, delete_contents=True, not_found_ok=True)
     made = bigquery.Dataset(name)

@@ -1,6 +1,6 @@
 """How the steps of a run go together: what is independent at once, what fails, what comes after a stop.
 
-Steps are the tests' own, their story and their jobs are the emulator's.
+Steps are the tests' own, their statuses and their jobs are the emulator's.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ async def nothing(_: StepContext) -> StepResult:
     return StepResult()
 
 
-async def story(store: Store, job: PreparedRun) -> dict[str, str]:
+async def statuses(store: Store, job: PreparedRun) -> dict[str, str]:
     """How each step ended."""
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     return {line.step_id: line.status for line in lines if line.status != "RUNNING"}
@@ -155,7 +155,7 @@ async def test_the_first_failure_in_the_templates_order_is_the_runs(tools: Toolb
     outcome = await execute(job, tools)
 
     assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, "Step a: a is broken")
-    assert await story(store, job) == {
+    assert await statuses(store, job) == {
         "tell": "FAILED",
         "a": "FAILED",
         "b": "FAILED",
@@ -192,7 +192,7 @@ async def test_a_stopped_run_has_its_final_steps(tools: Toolbox, begin: Begin, s
     await asyncio.wait([task], timeout=30)
 
     assert task.cancelled()
-    assert await story(store, job) == {"work": "FAILED", "tell": "COMPLETED", "clean": "COMPLETED"}
+    assert await statuses(store, job) == {"work": "FAILED", "tell": "COMPLETED", "clean": "COMPLETED"}
 
 
 async def test_a_steps_job_is_stopped_at_bigquery_with_the_step(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:

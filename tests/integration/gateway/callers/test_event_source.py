@@ -139,7 +139,7 @@ async def test_a_page_reads_refusals_and_the_documents(gateway: Gateway, upstrea
     assert document.startswith("3.")
 
 
-async def test_the_docs_page_shows_the_interface_and_calls_nobody(gateway: Gateway, page: Page) -> None:
+async def test_the_docs_page_shows_the_interface_and_calls_no_other_host(gateway: Gateway, page: Page) -> None:
     asked, faults = list[str](), list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: faults.append(str(error)))

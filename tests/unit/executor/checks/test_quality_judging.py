@@ -63,7 +63,7 @@ def test_a_sum_over_no_rows_is_no_count() -> None:
         (["a", "b", "a"], "The checks query measures more than once: a; this template is broken."),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_told(answered: list[str], message: str) -> None:
+def test_what_is_wrong_with_an_answer_is_reported(answered: list[str], message: str) -> None:
     with pytest.raises(StepError) as error:
         judge([check("a"), check("b")], [row(name) for name in answered])
     assert error.value.message == message

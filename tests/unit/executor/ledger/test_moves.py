@@ -35,6 +35,6 @@ def test_one_that_is_larger_than_a_limit_or_of_a_final_day(amount: str | None, s
     assert limits.over([one]) == ([one] if is_over else [])
 
 
-def test_it_is_told_in_money() -> None:
+def test_it_is_reported_in_money() -> None:
     assert move("100", "89.5").text == "2025-11-17 -10.50 USD to 89.50"
     assert move("1", "2", was_final=True).text == "2025-11-17 +1.00 USD to 2.00, although the day was final"

@@ -46,7 +46,7 @@ async def test_a_target_hears_by_its_name(ca: trustme.CA) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_nobody_is_redirected(ca: trustme.CA, inside: Server, status: int) -> None:
+async def test_no_request_is_redirected(ca: trustme.CA, inside: Server, status: int) -> None:
     """Not even to where we might go: what is inside hears nothing."""
     moved = f"HTTP/1.1 {status} Moved\r\nLocation: {inside.url()}\r\nContent-Length: 0\r\n\r\n".encode()
     async with serving(ca, answers(moved)) as server:
@@ -92,7 +92,7 @@ async def test_a_name_that_moves_is_judged_and_reached_at_one_place(ca: trustme.
         asked.append(name)
         return ["127.0.0.2"] if len(asked) == 1 else ["127.0.0.1"]
 
-    # 127.0.0.2 plays the public one: nobody listens there.
+    # 127.0.0.2 plays the public one: no process listens there.
     failure = await refusal(poster(ca, Guard(lambda address: address == "127.0.0.2", moving)).post(inside.url(), b"{}", {}))
     assert (failure.reason, failure.again) == ("ConnectError", True)
     assert (asked, inside.connections) == ([NAME], 0)
@@ -121,7 +121,7 @@ async def test_no_proxy_of_the_environment_is_used(ca: trustme.CA, inside: Serve
 
 
 async def test_another_name_or_another_authority_is_refused(ca: trustme.CA) -> None:
-    """A certificate for somebody else, and one that nobody knows: the request, with its secret path, is never sent."""
+    """A certificate for another host, and one of an unknown authority: the request, with its secret path, is never sent."""
     async with serving(ca, answers(OK), name="other.example.com") as other, serving(trustme.CA(), answers(OK)) as unknown:
         for server in (other, unknown):
             failure = await refusal(poster(ca).post(server.url(), b"{}", {}))
@@ -177,8 +177,8 @@ async def test_a_broken_answer_is_tried_again(ca: trustme.CA) -> None:
     assert (failure.reason, failure.again) == ("RemoteProtocolError", True)
 
 
-async def test_a_hanging_resolver_holds_up_nobody(ca: trustme.CA) -> None:
-    """Whoever waits can stop waiting."""
+async def test_a_hanging_resolver_holds_up_nothing_else(ca: trustme.CA) -> None:
+    """Every waiting caller can stop waiting."""
 
     async def never(name: str, port: int) -> list[str]:
         await asyncio.Event().wait()

@@ -127,7 +127,7 @@ async def test_a_refused_recipient_is_tried_again_where_that_helps(ca: trustme.C
         await Mailer(mail_server(post), trusting(ca)).send(MAIL)
 
 
-async def test_nobody_there(ca: trustme.CA) -> None:
+async def test_no_server_there(ca: trustme.CA) -> None:
     async with post_office(ca) as post:
         pass
     failure = await refusal(mail_server(post), ca)

@@ -109,7 +109,7 @@ async def test_a_target_that_is_broken_for_a_while_hears_once_with_one_id(ca: tr
     }
 
 
-async def test_slack_is_told_what_slack_understands(ca: trustme.CA, endings: Endings) -> None:
+async def test_slack_is_sent_what_slack_understands(ca: trustme.CA, endings: Endings) -> None:
     async with serving(ca, answers(OK)) as server, notifier(ca, server.url()) as queue:
         assert queue.accept(notification(kind=NotificationKind.SLACK))
         await endings.wait("one")
@@ -267,7 +267,7 @@ async def test_stopping_waits_for_a_bounded_time(ca: trustme.CA, endings: Ending
 
 
 async def test_accepting_returns_at_once(slow: Slow) -> None:
-    """It is a plain function, so nobody can be kept waiting; and it forgets who has nothing left."""
+    """It is a plain function, so no caller is kept waiting; and it forgets tenants that have nothing left."""
     async with Notifier(slow, limits()) as queue:
         assert queue.accept(notification()) is True
         slow.go.set()

@@ -115,7 +115,7 @@ def test_a_batch_conforms_at_any_depth() -> None:
     assert conform(batch.slice(1), SHAPE.arrow).to_pylist() == expected[1:]
 
 
-def test_a_column_of_another_kind_is_told() -> None:
+def test_a_column_of_another_kind_is_reported() -> None:
     batch = pa.RecordBatch.from_pylist([{"at": "not a time"}])
     with pytest.raises(StepError, match="Column at of the export is string"):
         conform(batch, SHAPE.arrow)

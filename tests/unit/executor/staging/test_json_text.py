@@ -67,7 +67,7 @@ def test_compact_text_leaves_out_what_is_null(rows: list[Any]) -> None:
         (2**63 - 1, pa.int64(), 2**63 - 1),
     ],
 )
-def test_every_type_of_bigquery_is_told(value: object, kind: pa.DataType, told: object) -> None:
+def test_every_type_of_bigquery_is_written_as_json(value: object, kind: pa.DataType, told: object) -> None:
     """Without loss; beside a NULL, and within a list."""
     assert [None if text is None else json.loads(text) for text in json_text(pa.array([value, None], kind)).to_pylist()] == [told, None]
     assert json.loads(json_text(pa.array([[value, None]], pa.list_(kind)))[0].as_py()) == [told, None]

@@ -50,7 +50,7 @@ async def test_a_new_one_can_be_run_and_one_that_is_gone_cannot(configs: Path, r
     assert BILLING in reloading.templates
 
 
-async def test_one_that_breaks_goes_on_as_it_was_and_is_told(configs: Path, reloading: ReloadingCatalog) -> None:
+async def test_one_that_breaks_goes_on_as_it_was_and_is_reported(configs: Path, reloading: ReloadingCatalog) -> None:
     """Until it is mended. Its SQL counts as well as its YAML."""
     path = configs / "gcp/cost/billing.yml"
     good, before = path.read_text(), reloading.templates[BILLING]

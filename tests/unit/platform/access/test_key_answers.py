@@ -133,7 +133,7 @@ async def test_a_key_in_use_never_waits_for_auth_and_dies_as_soon_as_auth_says_s
     assert not await accepted(access, "used")
 
 
-async def test_a_remembered_refusal_ends_for_whoever_keeps_trying(clock: SetClock) -> None:
+async def test_a_remembered_refusal_ends_for_a_caller_that_keeps_trying(clock: SetClock) -> None:
     """A client that polls until its key is there must not renew its own refusal."""
     keys, time = Counting(), Time()
     access = AccessControl(ServiceSettings(key_cache_seconds=3.0), keys, monotonic=time, clock=clock)

@@ -10,7 +10,7 @@ MOST = 5
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from(["a", "b"]), st.integers(1, 3)), max_size=60))
 def test_never_more_than_the_budget_begins_within_any_window(calls: list[tuple[float, str, int]]) -> None:
-    """Each call waits as it is told; whatever came before, no 10 seconds hold more, and nobody waits longer than a window."""
+    """Each call waits as long as it must; whatever came before, no 10 seconds hold more, and no call waits longer than a window."""
     pace, now = DmlRateLimiter(statements=MOST), 0.0
     begun: dict[str, list[float]] = {"a": [], "b": []}
     for gap, table, count in calls:

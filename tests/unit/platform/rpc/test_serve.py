@@ -22,7 +22,7 @@ REQUEST = messages.GetQuotaRequest(tenant_id="acme_corp")
 
 
 class Auth:
-    """Counts what it is asked, and tells what it is told to."""
+    """Counts the calls, and answers as the test has set."""
 
     def __init__(self) -> None:
         self.asked = Counter[str]()
@@ -38,7 +38,7 @@ class Auth:
     async def changes(self) -> AsyncIterator[str]:
         while True:
             yield await self.changed.get()
-            # Whoever gets here has been asked for the next change, so the one before has been dealt with.
+            # Here the next change is asked for, so the one before has been dealt with.
             self.changed.task_done()
 
 

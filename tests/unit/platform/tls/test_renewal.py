@@ -103,7 +103,7 @@ async def test_calls_before_between_and_after_the_steps_of_a_renewal(settings: S
 
 
 @pytest.mark.parametrize("days", [-1, 1], ids=["expired", "good"])
-async def test_an_expired_certificate_gets_nobody_in(
+async def test_an_expired_certificate_gets_no_caller_in(
     settings: ServiceSettings, built: Built, tmp_path: Path, days: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same authority, trusted beside the server's own, once with a certificate of yesterday."""

@@ -73,7 +73,7 @@ class Model:
 
 
 @given(st.sampled_from([(1, 0), (3, 0), (8, 0), (8, 1), (13, 0), (13, 5)]), EVENTS)
-def test_nobody_starves_and_no_place_stays_free(places: tuple[int, int], events: list[tuple[str, str, int]]) -> None:
+def test_no_tenant_starves_and_no_place_stays_free(places: tuple[int, int], events: list[tuple[str, str, int]]) -> None:
     model = Model(*places)
     for event in events:
         model.happen(*event)
