@@ -1,3 +1,3 @@
-"""BigQuery on a laptop: `local-bigquery` from PyPI, made to start without a network, to behave like BigQuery where our pipelines depend on
-it, and to use little CPU.
+"""The local BigQuery: `local-bigquery` from PyPI, changed in three ways: it starts without a network, behaves like BigQuery where our
+pipelines depend on it, and uses little CPU.
 """

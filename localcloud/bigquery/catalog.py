@@ -1,11 +1,11 @@
-"""Makes the emulator's look-ups of tables, columns and datasets cost the same however many of them there are.
+"""Makes the cost of the emulator's look-ups of tables, columns and datasets independent of their number.
 
 local-bigquery asks `duckdb_tables()`, `duckdb_views()`, `duckdb_columns()` and `duckdb_schemas()` some twenty times a statement. DuckDB
 answers each by listing every table of every attached project, statistics included, and filters afterwards: with 30 projects and 300 tables
 a SELECT takes 1.5 s instead of 0.1 s. Here the same five statements are answered from the register of names (`engine.register`) and from
-the tables themselves. An answer is kept until the table is another one, or has other rows.
+the tables themselves. An answer is cached until the table is replaced or its rows change.
 
-What is replaced is SQL text in functions of the pinned version; `install` refuses to start on any other text.
+This module replaces SQL text in functions of the pinned version. `install` refuses to start if the text differs.
 """
 
 import json
@@ -48,9 +48,9 @@ _fetch: Callable[..., Rows] = database.fetch
 # Projects that DuckDB knows by exactly this name; none is ever detached.
 _known: set[str] = set()
 _lock = threading.Lock()
-# Of a table: its version when these were its columns.
+# For each table: its columns, and the version at which it had them.
 _columns: OrderedDict[Reference, tuple[int, Rows]] = OrderedDict()
-# Of a table: the commit after which it had so many rows.
+# For each table: its number of rows, and the commit after which it had them.
 _counts: OrderedDict[Reference, tuple[int, int]] = OrderedDict()
 
 
@@ -68,8 +68,7 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
             raise RuntimeError(f"local-bigquery has changed: {function.__module__}.{function.__name__} no longer asks {sql!r}")
     # Its callers look it up by name at every call.
     database.fetch = fetch
-    # DuckDB compares a missing name with all names of this many datasets, to end its message in "Did you mean", a line that
-    # local-bigquery drops.
+    # For a missing name DuckDB searches this many datasets for similar names, for a line "Did you mean" that local-bigquery drops.
     connection.execute("SET GLOBAL catalog_error_max_schemas = 0")
 
 
@@ -84,14 +83,14 @@ def reset() -> None:
 
 
 def fetch(sql: str, params: list[Any] | None = None) -> Rows:
-    """`database.fetch`: the same rows, without listing every table there is."""
+    """`database.fetch`: returns the same rows without listing all tables."""
     answer = _ANSWERS.get(sql)
     rows = answer(params) if answer and params else None
     return _fetch(sql, params) if rows is None else rows
 
 
 def is_project(name: str) -> bool:
-    """Whether it is a project's name, exactly."""
+    """Whether a project has exactly this name."""
     if name not in database._attached:  # noqa: SLF001
         return False
     if name not in _known:
@@ -103,7 +102,7 @@ def is_project(name: str) -> bool:
 
 
 def columns_of(project: str, dataset: str, table: str) -> Rows:
-    """Names, types, and whether they may be NULL ('YES', 'NO'), of a project's table or view; no rows if there is none."""
+    """The columns of a project's table or view: name, type, and whether it may be NULL ('YES', 'NO'). Empty if it does not exist."""
     reference = (project, dataset, table)
     kind = register.kind_of(*reference)
     if kind is None:
@@ -115,7 +114,7 @@ def columns_of(project: str, dataset: str, table: str) -> Rows:
     if known is not None and known[0] == version:
         return known[1]
     found = _described(list(reference), "true")
-    # The columns of a view are those of its tables, which may be of other projects.
+    # Not cached for a view: its columns are those of its tables, which may be in other projects.
     if kind == "TABLE":
         _keep(_columns, reference, (version, found))
     return found
@@ -195,12 +194,12 @@ def _datasets(params: list[Any]) -> Rows | None:
 
 
 def _is_result(project: str, dataset: str) -> bool:
-    """Whether it is where every query's rows are kept: a table a query, so the longest list of all."""
+    """Whether this is the dataset of query results. It has a table for each query, so the longest list."""
     return (project, dataset) == ("emulator", tables.RESULTS)
 
 
 def _described(path: list[str], condition: str) -> Rows:
-    """Columns as DuckDB binds them: none of a view over what is gone."""
+    """Columns as DuckDB binds them. Empty for a view whose tables no longer exist."""
     try:
         return _fetch(f'SELECT column_name, column_type, "null" FROM (DESCRIBE {database.quote(*path)}) WHERE {condition}')  # noqa: S608
     except (duckdb.CatalogException, duckdb.BinderException):

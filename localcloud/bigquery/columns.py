@@ -1,10 +1,10 @@
-"""Keeps what the columns of a table are, for as long as they are that.
+"""Caches the columns of a table until they change.
 
-local-bigquery plans a query over the table each time: when it describes a table, and twice for every call of insertAll. Where tables are
-made and dropped all the time, as a run does with its staging tables, that is a tenth of the emulator's work. insertAll also describes the
-whole table only to learn that there is one; here it asks just that.
+local-bigquery plans a query over the table whenever it describes the table, and twice for every call of insertAll. If tables are created
+and dropped all the time, like a run's staging tables, this is a tenth of the emulator's work. insertAll also describes the whole table only
+to check that it exists; here it checks only that.
 
-Upstream would have to keep the columns by table and version of the catalog.
+Upstream would have to cache columns by table and catalog version.
 """
 
 import threading
@@ -26,12 +26,12 @@ type Reference = tuple[str, str, str]
 
 _columns: Callable[..., list[Any]] = tables.columns
 _lock = threading.Lock()
-# Of a table: its version when these were its columns.
+# For each table: its columns, and the version at which it had them.
 _kept: OrderedDict[Reference, tuple[int, list[Any]]] = OrderedDict()
 
 
 def install() -> None:
-    """Replaces `tables.columns`, and what insertAll and the reading of rows ask. RuntimeError if they ask something else."""
+    """Replaces `tables.columns`, also for insertAll and for reading rows. RuntimeError if local-bigquery is not the known version."""
     require_known_version()
     for name in ("columns", "load"):
         if getattr(tabledata, name, None) is not getattr(tables, name) or name not in tabledata.insert_all.__code__.co_names:
@@ -59,7 +59,7 @@ def columns(project: str, dataset: str, table: str) -> list[Any]:
     if known is not None and known[0] == version:
         return list(known[1])
     found = _columns(*reference)
-    # The columns of a view are those of its tables, which may be in another project.
+    # Not cached for a view: its columns are those of its tables, which may be in other projects.
     if register.kind_of(*reference) == "TABLE":
         with _lock:
             _kept[reference] = version, list(found)
@@ -70,6 +70,6 @@ def columns(project: str, dataset: str, table: str) -> list[Any]:
 
 
 def require(project: str, dataset: str, table: str) -> None:
-    """`tables.load`, for callers that only want its refusal: NOT_FOUND if there is no such table."""
+    """`tables.load`, for callers that only need its error: NOT_FOUND if there is no such table."""
     if not tables.exists(project, dataset, table):
         raise not_found("Table", names.label(project, dataset, table))

@@ -1,7 +1,7 @@
-"""What has been committed in a project: how often, when each table was made, and when its rows changed last.
+"""Counts the commits of each project, and records when each table was created and last changed.
 
-Whatever the emulator keeps in memory is kept for as long as these numbers stay as they are. They are counted here, as DuckDB itself does
-not count: see `engine.cursors`.
+These numbers validate everything that the emulator caches: an entry is right as long as its number stays the same. DuckDB itself does not
+count commits: see `engine.cursors`.
 """
 
 import json
@@ -17,7 +17,7 @@ from localcloud.bigquery.engine import register
 from localcloud.bigquery.engine.changes import ROWS, Change, Kind
 
 FILE = "commits.json"
-"""In the directory of the data, from a stop to the next start."""
+"""A file in the data directory, which exists between a stop and the next start."""
 
 type _Table = tuple[str, str]
 """Dataset and table."""
@@ -38,15 +38,15 @@ class _Project:
     def __init__(self) -> None:
         self.number = self.schema_version = 0
         self.columns_from = 0
-        """The version of the schema from which on nothing is known of a table's columns but what `columns` says."""
+        """The schema version since which tables that are not in `columns` have their columns."""
         self.columns: dict[_Table, int] = {}
-        """The version of the schema since which a table has its columns."""
+        """For each table, the schema version since which it has its columns."""
         self.rows_from = 0
         self.rows: dict[_Table, int] = {}
-        """The commit since which it has its rows."""
+        """For each table, the commit since which it has its rows."""
         self.created: dict[_Table, int] = {}
         self.modified: dict[_Table, int] = {}
-        """In milliseconds since 1970."""
+        """For each table, when its rows last changed, in milliseconds since 1970."""
 
     def note(self, change: Change, now: int) -> None:
         """`number` and `schema_version` are those of the commit."""
@@ -64,7 +64,7 @@ class _Project:
         else:
             if change.kind is Kind.MADE:
                 self.created[table] = now
-            # A table changes at a later moment than before, however soon.
+            # Two changes of a table never have the same time, however quickly they follow each other.
             self.modified[table] = max(now, self.modified.get(table, 0) + 1)
         if change.renamed is not None:
             self._rename(table, (change.dataset, change.renamed))
@@ -96,7 +96,7 @@ _began = time.time_ns() // 1_000_000
 
 
 def newest(project: str) -> Commit:
-    """Of a project, as committed now."""
+    """The newest commit of a project."""
     with _lock:
         known = _project(project)
         return Commit(known.number, known.schema_version)
@@ -117,29 +117,29 @@ def rows_version(project: str, dataset: str, table: str) -> int:
 
 
 def created(project: str, dataset: str, table: str) -> int:
-    """When a table was made, in milliseconds since 1970. When this process began, of one that was there before it, if the last process did
-    not end in order.
+    """When a table was created, in milliseconds since 1970. For an older table: when this process began, if the previous process was
+    killed.
     """
     with _lock:
         return _project(project).created.get((dataset, table), _began)
 
 
 def modified(project: str, dataset: str, table: str) -> int:
-    """When the rows of a table changed last, in milliseconds since 1970; 0 if they have not since it was made."""
+    """When the rows of a table last changed, in milliseconds since 1970; 0 if they have not changed since it was created."""
     with _lock:
         known = _project(project)
         return known.modified.get((dataset, table), 0 if (dataset, table) in known.created else _began)
 
 
 def count() -> int:
-    """The count of all that has been committed."""
+    """The number of commits of all projects."""
     return _count
 
 
 @contextmanager
 def in_turn(changes: Iterable[Change]) -> Iterator[None]:
-    """Of those that change one of these tables, but for insertions, one commits at a time, and has noted it before the next. So of two that
-    make a table if there is none, at the same time, the second finds it.
+    """Commits with changes of the same table, except insertions, run one at a time, and each is recorded before the next begins. So if two
+    statements create a table IF NOT EXISTS at the same time, the second finds it.
     """
     named = {_reference(change) for change in changes if change.kind not in (Kind.INSERTED, Kind.UNKNOWN)}
     with _lock:
@@ -151,7 +151,7 @@ def in_turn(changes: Iterable[Change]) -> Iterator[None]:
 
 
 def mutated_since(began: int, changes: Iterable[Change]) -> str | None:
-    """The name of a table among those that are mutated, which another commit has mutated since then; None: there is none."""
+    """The name of a table that these changes mutate and that another commit has mutated since `began`; None: there is none."""
     with _lock:
         found = [table for table in _mutated_by(changes) if _mutated.get(table, 0) > began]
     return ".".join(found[0]) if found else None
@@ -166,7 +166,7 @@ def _reference(change: Change) -> _Reference:
 
 
 def note(changes: Iterable[Change]) -> None:
-    """These have been committed, together."""
+    """Records that these changes were committed together."""
     global _count  # noqa: PLW0603 - one counter for the process
     changes = list(changes)
     for change in changes:
@@ -194,7 +194,7 @@ def _project(project: str) -> _Project:
 
 
 def save(folder: Path) -> None:
-    """Writes down when tables were made and changed, for the next process. After the last change."""
+    """Writes when tables were created and changed, for the next process. Called after the last change."""
     with _lock:
         times = [
             (project, dataset, table, at, known.modified.get((dataset, table), 0))
@@ -205,7 +205,7 @@ def save(folder: Path) -> None:
 
 
 def load(folder: Path) -> None:
-    """Reads what the last process has written, before the first change. After a process that was killed there is nothing to read."""
+    """Reads the previous process's file, before the first change. A process that was killed leaves none."""
     path = folder / FILE
     if not path.exists():
         return

@@ -1,7 +1,7 @@
-"""Says when a table was created, as BigQuery does: always the same moment, also of a table that a load job or a query made.
+"""Reports when a table was created, as BigQuery does: always the same time, also for a table that a load job or a query created.
 
-local-bigquery stores a table's creation time only if something else is to be stored of it, and says otherwise that it was created just now.
-Here it is known from the commit that made it.
+local-bigquery stores a table's creation time only together with other properties. Otherwise it reports the current time. Here the time
+comes from the commit that created the table.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def install() -> None:
 
 
 def defaults(project: str, dataset: str, table: str) -> Table:
-    """`tables.defaults`: what is said of a table of which nothing is stored."""
+    """`tables.defaults`: the description of a table without stored properties."""
     found = _defaults(project, dataset, table)
     if not catalog.is_project(project) or register.kind_of(project, dataset, table) != "TABLE":
         return found

@@ -1,7 +1,7 @@
-"""`python -m localcloud.bigquery`: BigQuery on a laptop. REST on one port, the Storage API on another, data in a directory.
+"""`python -m localcloud.bigquery`: the local BigQuery. REST on one port, the Storage API on another, data in a directory.
 
-It is `local-bigquery` from PyPI, made to start without a network, to end without losing its journal, and to behave like BigQuery where our
-pipelines depend on it.
+It is `local-bigquery` from PyPI, changed to start without a network, to stop without losing its journal, and to behave like BigQuery where
+our pipelines depend on it.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
     settings.grpc_port, settings.data_dir = options.storage_port, options.data_dir
     settings.default_project_id = options.project
     geography.install()
-    # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
+    # The first connection loads the extensions and attaches every project. This takes a second, so it is done before the first call.
     files.install()
     try:
         connection = database.connection()
@@ -90,7 +90,7 @@ def main() -> None:
         connection.execute(f"SET GLOBAL threads = {options.threads}")
     else:
         threads.install(connection)
-    # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
+    # uvicorn stops gracefully and then raises the signal again, which would end this process before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     collect_seldom()
@@ -106,9 +106,9 @@ def main() -> None:
 
 
 def never_look_for_tables_in_python(connection: duckdb.DuckDBPyConnection) -> None:
-    """DuckDB takes a name that is no table for a variable of the calling Python code, and needs the interpreter's lock to look for it. A
-    thread of DuckDB's own that looks while it holds a lock of a scan, beside a query that holds the interpreter's lock and waits for that
-    scan, waits for ever, and every statement after it.
+    """Prevents a deadlock. DuckDB looks for unknown table names among the calling Python code's variables, and needs the interpreter's lock
+    for this. If a DuckDB thread does so while it holds the lock of a scan, and a query that holds the interpreter's lock waits for that
+    scan, both wait forever, and so does every later statement.
     """
     connection.execute("SET GLOBAL python_enable_replacements = false")
 
@@ -128,8 +128,8 @@ def use_home(home: Path, extensions: Sequence[str] = EXTENSIONS) -> None:
 
 
 def say_at_once_that_there_is_no_pandas() -> None:
-    """DuckDB asks at every statement whether pandas can be imported. Where it is not installed, Python searches the file system for it each
-    time, under a lock that all threads want: a third of the emulator's time.
+    """For every statement DuckDB checks whether pandas can be imported. If pandas is not installed, Python searches the file system each
+    time, under a lock that all threads need: a third of the emulator's time.
     """
     if importlib.util.find_spec("pandas") is None:
         sys.meta_path.insert(0, _NoPandas())
@@ -142,9 +142,9 @@ class _NoPandas(MetaPathFinder):
 
 
 def collect_seldom() -> None:
-    """Lets Python look for garbage cycles less often, and not among what is there for good: a tenth of the emulator's time otherwise. Every
-    translation makes some ten thousand objects, most of which reference counts free; the others take some hundred megabytes until all of
-    them are looked at, after a million objects.
+    """Runs Python's cycle collector less often, and not over objects that exist for good. Otherwise it takes a tenth of the emulator's
+    time. Each translation makes about ten thousand objects, most of which reference counting frees. The others take a few hundred megabytes
+    until the collector runs, after a million objects.
     """
     gc.collect()
     gc.freeze()
@@ -152,15 +152,16 @@ def collect_seldom() -> None:
 
 
 def look_for_long_numbers_first(connection: duckdb.DuckDBPyConnection) -> None:
-    """PARSE_JSON refuses whole numbers of more than 64 bits. The emulator looks for them in Python, 40 microseconds a text; only a text
-    with that many digits in a row can have one. DuckDB extracts them once from each text of a vector, and would match each row's by itself.
+    """PARSE_JSON refuses whole numbers of more than 64 bits. The emulator searches for them in Python, 40 microseconds a text. Here DuckDB
+    first selects the texts with enough digits in a row: only these can have such a number. It extracts the digits, because that is done
+    once for a whole vector, while a match is done row by row.
     """
     connection.execute(PARSE_JSON)
 
 
 def blame_duckdb_for_its_own_errors() -> None:
-    """A look-up that meets a change of the catalog ends, rarely, with an error of DuckDB's optimizer; asked again it is right. BigQuery's
-    own failures are a jobBackendError, which clients retry, and no fault of the query.
+    """Reports internal errors of DuckDB as jobBackendError, as BigQuery reports its own, so that clients retry. Rarely, a look-up during a
+    change of the catalog fails in DuckDB's optimizer; a retry succeeds.
     """
     errors.STATUSES[BACKEND_ERROR] = errors.STATUSES["invalid"]
     errors.DUCKDB_ERRORS.insert(0, (UNBOUND, BACKEND_ERROR, BACKEND_ERROR_TEXT))

@@ -1,8 +1,8 @@
-"""Drops the results of queries after a time, as BigQuery does; DuckDB uses their room in the file again.
+"""Drops the results of queries after some time, as BigQuery does. DuckDB then reuses their space in the file.
 
-Every query's rows are a table of `emulator._results`, which local-bigquery never drops: of small results 11 KB of the file a query, so a
-laptop's file grew by a gigabyte a month. BigQuery keeps results for 24 hours. Here those that were read to their end are dropped after
-READ_SECONDS: a client asks for them again only where an answer was lost.
+Every query's rows are a table of `emulator._results`, which local-bigquery never drops. A small result takes 11 KB of the file, so a
+developer's file grew by a gigabyte a month. BigQuery keeps results for 24 hours. Here a result that was read completely is dropped after
+READ_SECONDS: a client asks for it again only if an answer was lost.
 
 Upstream would have to do the same in `jobs.runner`.
 """
@@ -21,12 +21,12 @@ from local_bigquery.engine import database
 from local_bigquery.models import Table
 
 READ_SECONDS: Final = 3600.0
-"""After a result was read to its end."""
+"""How long a result is kept after it was read completely."""
 KEPT_SECONDS: Final = 24 * 3600.0
-"""After it was written."""
+"""How long a result is kept after it was written."""
 LOOK_SECONDS: Final = 60.0
 AT_ONCE: Final = 500
-"""Results that are dropped in one commit."""
+"""The most results that one commit drops."""
 EARLIER: Final = f"""
 SELECT t.table_name, coalesce(j.creation_time, 0) / 1000
 FROM duckdb_tables() AS t LEFT JOIN emulator.jobs AS j ON t.table_name = concat(j.project_id, ':', j.job_id)
@@ -39,11 +39,11 @@ _log = logging.getLogger(__name__)
 
 
 class Ages:
-    """How old results are. Times are seconds since 1970, each not before the last."""
+    """The ages of results. Times are in seconds since 1970, and never decrease from call to call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Each in the order of its times.
+        # Both are ordered by time.
         self._written, self._read = OrderedDict[Reference, float](), OrderedDict[Reference, float]()
 
     def reset(self) -> None:
@@ -53,7 +53,7 @@ class Ages:
             self._read.clear()
 
     def note_written(self, reference: Reference, now: float) -> None:
-        """A result was written; another of this name is gone."""
+        """A result was written. It replaces an earlier one of this name."""
         with self._lock:
             self._read.pop(reference, None)
             self._written.pop(reference, None)
@@ -84,7 +84,7 @@ ages = Ages()
 
 @contextmanager
 def dropping() -> Iterator[None]:
-    """Drops old results in the background; those of earlier processes as well."""
+    """Drops old results in the background, including those of earlier processes."""
     stopped = threading.Event()
 
     def work() -> None:
@@ -105,14 +105,14 @@ def dropping() -> Iterator[None]:
 
 
 def note_earlier() -> None:
-    """Of results that are in the file already: they are as old as their jobs; without a record of its job, one is dropped next."""
+    """Records the results that are in the file already. They are as old as their jobs. A result without a job record is dropped next."""
     for name, written in database.fetch(EARLIER):
         project, _, job = name.rpartition(":")
         ages.note_written((project, tables.RESULTS, job), written)
 
 
 def drop_old(now: float) -> int:
-    """Drops what is old; how many that were. Raises duckdb.Error: then they stay until the emulator starts again."""
+    """Drops old results and returns their number. If it raises duckdb.Error, they stay until the emulator starts again."""
     count = 0
     while old := ages.take_old(now, AT_ONCE):
         with database.cursor() as cursor:

@@ -32,7 +32,7 @@ from localcloud.bigquery.version import require_known_version
 from localcloud.google_sts.bigquery_callers import forged_token, is_forged
 
 THREADS = 40
-"""Calls that are answered side by side, as many as FastAPI's: most of them wait for a job."""
+"""Calls that are answered concurrently, as many as in FastAPI: most of them wait for a job."""
 
 type Answer = Callable[..., Any]
 
@@ -46,7 +46,7 @@ class Route:
     answer: Answer
     body: type[BaseModel] | None = None
     parameters: Mapping[str, Callable[[str], Any]]
-    """The names that a query may have, and how their values are read: ValueError for what FastAPI has to judge."""
+    """The query parameters that are accepted, and functions that read their values. ValueError: FastAPI must judge the value."""
 
     def matches(self, method: str, path: str) -> dict[str, str] | None:
         """The parts of the path."""
@@ -55,15 +55,15 @@ class Route:
 
 
 def application(google_sts: str | None) -> ASGIApp:
-    """What uvicorn serves. RuntimeError if local-bigquery is not the known version."""
+    """The application that uvicorn serves. RuntimeError if local-bigquery is not the known version."""
     require_known_version()
-    # Its own middleware for this costs two tasks a call.
+    # Upstream's own middleware for this costs two tasks for each call.
     upstream.user_middleware = [one for one in upstream.user_middleware if one.kwargs.get("dispatch") is not identify_caller]
     return Callers(Direct(upstream), google_sts)
 
 
 class Callers:
-    """Notes who calls, for row access policies. Answers 401 for a token that the Security Token Service has not issued."""
+    """Records the caller, for row access policies. Answers 401 for a token that the Security Token Service has not issued."""
 
     def __init__(self, inner: ASGIApp, google_sts: str | None) -> None:
         self._inner, self._google_sts = inner, google_sts
@@ -111,7 +111,7 @@ class Direct:
 
 
 def _route(scope: Scope) -> tuple[Route, dict[str, Any]] | None:
-    """The route, and what it is given but for the body."""
+    """The route, and its arguments except the body."""
     if not scope["path"].startswith(PREFIX):
         return None
     path = scope["path"].removeprefix(PREFIX)
@@ -133,7 +133,7 @@ def _route(scope: Scope) -> tuple[Route, dict[str, Any]] | None:
 
 
 def _answered(answer: Answer, given: Mapping[str, Any]) -> Response:
-    """The response, or that of the error, as local-bigquery has it."""
+    """The response, or local-bigquery's response for the error."""
     try:
         found = answer(**given)
     except Exception as error:  # noqa: BLE001 - as its own handler does
@@ -154,7 +154,7 @@ async def _whole(receive: Receive) -> bytes:
 
 
 def _again(text: bytes, receive: Receive) -> Receive:
-    """The request once more, for another to read."""
+    """The request again, so that another application can read it."""
     first: Iterable[dict[str, Any]] = iter([{"type": "http.request", "body": text, "more_body": False}])
 
     async def read() -> Any:
@@ -179,9 +179,9 @@ def _path(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern))
 
 
-# Names of a query that are other than those of the function's parameter.
+# Query parameters whose name differs from the function's parameter.
 _NAMES = {"formatOptions.useInt64Timestamp": "int64_timestamps"}
-# Which the functions don't have, and FastAPI drops.
+# Query parameters that the functions do not have, and that FastAPI drops.
 _IGNORED = {"prettyPrint", "location", "projection", "alt"}
 _COMMON: dict[str, Callable[[str], Any]] = dict.fromkeys(_IGNORED, str)
 _RESULTS: dict[str, Callable[[str], Any]] = {
@@ -197,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path=_path("/projects/{project_id}/queries/{job_id}"),
-        # Called as a function, it has FastAPI's description of the parameter as its default.
+        # If it is called as a function, the parameter's default is FastAPI's description of it.
         answer=lambda **given: jobs.get_query_results(**{"int64_timestamps": False, **given}),
         parameters={**_COMMON, **_RESULTS},
     ),

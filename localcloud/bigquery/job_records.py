@@ -1,17 +1,17 @@
 """Keeps the emulator's job records in memory, and writes those of finished jobs to their table a moment later, in one batch.
 
-local-bigquery writes a job's record into `emulator.jobs` when it is handed in, when it starts, when it is done, and once for every
-statement of a script, and reads it back two or three times. Each write is a commit that waits for the disk: 3.5 ms of CPU and, on a busy
-machine, 30 ms of waiting, of a statement that takes 14. Here a job that is done answers from memory at once, and what was done within
-`WRITE_SECONDS` is one commit. What is kept is the JSON that the table would hold, so what is read is the same.
+local-bigquery writes a job's record into `emulator.jobs` when it is submitted, when it starts, when it is done, and once for every
+statement of a script. It reads the record back two or three times. Each write is a commit that waits for the disk: 3.5 ms of CPU and, on a
+busy machine, 30 ms of waiting, for a statement that takes 14 ms. Here a finished job is read from memory, and all jobs that finish within
+`WRITE_SECONDS` are one commit. Memory holds the same JSON as the table, so readers see no difference.
 
-Only a crash shows the difference: a job that was running at the crash, or was done for less than `WRITE_SECONDS`, is unknown afterwards.
-With local-bigquery alone, a job that was running stays RUNNING for ever, even if its changes were committed. A client has to handle both.
+Only a crash shows one: a job that was running at the crash, or had finished less than `WRITE_SECONDS` before, is unknown afterwards. With
+local-bigquery alone, a job that was running stays RUNNING forever, even if its changes were committed. A client must handle both.
 
-Records of jobs are dropped after KEPT_SECONDS, as BigQuery's are, and but for the last MOST: local-bigquery keeps all of them, half a KB a
-statement, for ever.
+Records are dropped after KEPT_SECONDS, as in BigQuery; and only the newest MOST are kept. local-bigquery keeps all of them forever, half a
+KB for each statement.
 
-Upstream would have to keep running jobs in `runner._running`, to write the others in batches, and to drop old ones.
+Upstream would have to keep running jobs in `runner._running`, write the others in batches, and drop old ones.
 """
 
 import json
@@ -33,7 +33,7 @@ from localcloud.bigquery.version import require_known_version
 SAVE = "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)"
 WRITE_SECONDS = 1.0
 KEPT_SECONDS = 180 * 24 * 3600.0
-"""After a job was made: BigQuery lists those of six months."""
+"""Counted from the creation of a job: BigQuery lists the jobs of six months."""
 MOST = 200_000
 """Records in the file; some 100 MB."""
 DROP_EVERY_SECONDS = 3600.0
@@ -53,7 +53,7 @@ _list, _delete, _load = store.list_, store.delete, store.load
 _lock = threading.Lock()
 _unwritten: dict[Key, Row] = {}
 _written: OrderedDict[Key, str] = OrderedDict()
-# All jobs in the table, to know a new one's id without asking it; None before they are read.
+# The ids of all jobs in the table, so that a new id is recognized without a query; None before they are read.
 _ids: set[Key] | None = None
 # Held while the table is changed, which may take a while; taken before `_lock`.
 _table = threading.Lock()
@@ -86,7 +86,7 @@ def writing() -> Iterator[None]:
                     drop_at = time.monotonic() + DROP_EVERY_SECONDS
                     drop_old(time.time())
             except duckdb.Error:
-                # They stay in memory, and are written with the next ones.
+                # The records stay in memory and are written with the next ones.
                 _log.exception("the records of jobs could not be written")
 
     writer = threading.Thread(target=work, name="job-records", daemon=True)
@@ -117,8 +117,8 @@ def write_down() -> None:
 
 
 def drop_old(now: float, *, most: int = MOST) -> int:
-    """Drops the records of jobs that are old, or beyond the last `most`; how many that were. `now`: seconds since 1970. A job that is under
-    way stays known. Raises duckdb.Error: then they stay until the next time.
+    """Drops the records of old jobs, and all but the newest `most`. Returns how many it dropped. `now`: seconds since 1970. Running jobs
+    are kept. If it raises duckdb.Error, the records stay until the next call.
     """
     with _table:
         keys = set[Key](database.fetch(DROP, [round((now - KEPT_SECONDS) * 1000), most - 1]))
@@ -172,7 +172,7 @@ def _is_in_table(key: Key) -> bool:
 
 
 def list_(*args: Any, **named: Any) -> list[Job]:
-    """`store.list_`: of all jobs; those that are under way are written down for it, too."""
+    """`store.list_`: of all jobs. Running jobs are written to the table first."""
     write_down()
     with _table:
         with _lock:
@@ -183,12 +183,12 @@ def list_(*args: Any, **named: Any) -> list[Job]:
 
 
 def delete(project: str, job_id: str) -> None:
-    """`store.delete`: with the statements of a script."""
+    """`store.delete`: deletes a job together with the statements of its script."""
     with _table:
         with _lock:
             for key in [key for key, row in _unwritten.items() if key[0] == project and job_id in (key[1], row[2])]:
                 del _unwritten[key]
-            # Whose statement a written record was is not kept here.
+            # For written records, memory does not know which belong to the script.
             _written.clear()
         _delete(project, job_id)
 

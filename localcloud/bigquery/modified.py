@@ -1,9 +1,8 @@
-"""Moves a table's `lastModifiedTime` whenever its rows change, as BigQuery does.
+"""Updates a table's `lastModifiedTime` whenever its rows change, as BigQuery does. local-bigquery updates it only with the table's
+definition.
 
-local-bigquery changes it only with the table's definition.
-
-Our services ask for the same few tables all the time: what was said of one is said again until its rows change, or its columns, or what the
-API has stored.
+Our services ask for the same few tables all the time. So the answer is cached until the table's rows, its columns or its stored properties
+change.
 
 Upstream would have to do the same in `catalog.tables.get`.
 """
@@ -24,7 +23,7 @@ from localcloud.bigquery.version import require_known_version
 KEPT = 5000
 
 type Versions = tuple[int, int, int]
-"""Of what the API has stored, of the table's columns, and of its rows."""
+"""The versions of the stored properties, of the table's columns, and of its rows."""
 
 _get: Callable[..., Table] = tables.get
 _lock = threading.Lock()
@@ -32,7 +31,7 @@ _described: OrderedDict[tuple[str, str, str], tuple[Versions, Table]] = OrderedD
 
 
 def install() -> None:
-    """Replaces `tables.get`. RuntimeError if tables.get of the API is no longer answered by it."""
+    """Replaces `tables.get`. RuntimeError if the API's tables.get no longer uses it."""
     require_known_version()
     if api.tables is not tables or "get" not in api.get_table.__code__.co_names:
         raise RuntimeError("local-bigquery has changed: api.tables.get_table no longer calls catalog.tables.get")
@@ -60,7 +59,7 @@ def get(project: str, dataset: str, table: str, *how: Any) -> Table:
     resource = _get(project, dataset, table, *how)
     if resource.type == "TABLE" and modified > int(resource.lastModifiedTime or 0):
         resource = resource.replace(lastModifiedTime=str(modified))
-    # A view is as its tables are, and nothing tells when a table has expired.
+    # Not cached: views, which change with their tables, and tables that expire, because the expiration is no recorded change.
     if not any(how) and resource.type == "TABLE" and resource.expirationTime is None:
         with _lock:
             _described[reference] = versions, resource

@@ -1,7 +1,7 @@
-"""Keeps in memory what the API has stored of a dataset, a table, a routine.
+"""Caches the properties that the API has stored of datasets, tables and routines.
 
-local-bigquery reads it from a table of its own some ten times a statement, mostly to learn that there is nothing; and which tables have row
-access policies, twice for each translation. All of it is written through `metadata.save` and `metadata.delete`, in this process.
+local-bigquery reads them from a table about ten times for each statement, mostly to find nothing. It also reads which tables have row
+access policies, twice for each translation. All writes go through `metadata.save` and `metadata.delete`, in this process.
 
 Upstream would have to do the same in `catalog.metadata`.
 """
@@ -19,7 +19,7 @@ from localcloud.bigquery.version import require_known_version
 KEPT = 20_000
 
 type Key = tuple[str, ...]
-"""The kind, and the names that a resource's begin with."""
+"""The kind of resource, and the first parts of its name."""
 type Tables = frozenset[tuple[str, str, str]]
 
 _list: Callable[..., list[Any]] = metadata.list_
@@ -27,11 +27,11 @@ _save: Callable[..., Any] = metadata.save
 _delete: Callable[..., None] = metadata.delete
 _secured: Callable[[], Tables] = row_access.secured
 _lock = threading.Lock()
-# Of two that write a key at the same moment DuckDB refuses one.
+# DuckDB refuses one of two concurrent writes of a key.
 _writing = threading.Lock()
 _kept: OrderedDict[Key, list[Any]] = OrderedDict()
 _stored = 0
-# How often anything had been stored when these were the tables with policies.
+# The tables with policies, and the number of stored changes when they were read.
 _policies: tuple[int, Tables] | None = None
 
 
@@ -52,12 +52,12 @@ def reset() -> None:
 
 
 def stored() -> int:
-    """How often the API has stored anything."""
+    """How often the API has stored a property, in this process."""
     return _stored
 
 
 def list_(model: type[Any], *keys: str) -> list[Any]:
-    """`metadata.list_`: those whose names begin with these."""
+    """`metadata.list_`: the resources whose names begin with these parts."""
     kind = metadata.KINDS[model]
     key = (kind, *keys)
     with _lock:
@@ -66,7 +66,7 @@ def list_(model: type[Any], *keys: str) -> list[Any]:
         return list(known)
     found = _list(model, *keys)
     with _lock:
-        # What was stored meanwhile may be newer. None of those who read a resource changes it in place.
+        # Not cached if something was stored meanwhile, which may be newer. Readers never change a resource in place.
         if _stored == before:
             _kept[key] = found
             if len(_kept) > KEPT:
@@ -96,7 +96,7 @@ def save(resource: Any, *keys: str) -> Any:
 
 
 def delete(model: type[Any], *keys: str) -> None:
-    """`metadata.delete`: those whose names begin with these."""
+    """`metadata.delete`: the resources whose names begin with these parts."""
     with _writing:
         _delete(model, *keys)
     _changed(metadata.KINDS[model], keys)
@@ -107,7 +107,7 @@ def _changed(kind: str, keys: tuple[str, ...]) -> None:
     start = (kind, *keys)
     with _lock:
         _stored += 1
-        # Lists that it is in.
+        # Forgets all lists that contain the resource.
         for length in range(1, len(start) + 1):
             _kept.pop(start[:length], None)
         if len(keys) < len(database.RESOURCES[kind]):

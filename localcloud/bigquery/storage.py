@@ -1,12 +1,12 @@
-"""Makes the emulator's Storage Read API refuse what BigQuery's does, sessions on views, and read a large table as fast as DuckDB can.
+"""Makes the emulator's Storage Read API refuse sessions on views, as BigQuery does, and read a large table as fast as DuckDB can.
 
-BigQuery reads tables only, "non-table entities cannot be read with the storage API"; local-bigquery selects from whatever has the name. A
-read of a view that works on a laptop would fail on the first real project.
+BigQuery reads tables only: "non-table entities cannot be read with the storage API". local-bigquery also reads views. So a read of a view
+that works locally would fail in the first real project.
 
-local-bigquery reads each stream of a session by LIMIT and OFFSET, so a stream is found by reading all rows before it: of ten streams, five
-times the table. And it sends a stream's 100,000 rows as one message, of 40 MB for an export, which each side holds several times.
-BigQuery's have some MB at most. Here a stream is a stretch of row ids, which DuckDB finds without reading, and is sent in batches of
-BATCH_ROWS. Where rows have no ids (a table under row access policies), only the batches differ.
+local-bigquery reads each stream of a session by LIMIT and OFFSET, so it reads all rows before the stream: with ten streams, five times the
+table. And it sends a stream's 100,000 rows as one message, 40 MB for an export, which each side holds several times. BigQuery's messages
+have a few MB at most. Here a stream is a range of row ids, which DuckDB finds without reading, and is sent in batches of BATCH_ROWS. If
+rows have no ids (a table with row access policies), only the batches differ.
 
 Upstream would have to do all three in `grpc.read`.
 """
@@ -26,7 +26,7 @@ from localcloud.bigquery.version import require_known_version
 
 VIEWS: Final = {"VIEW", "MATERIALIZED_VIEW"}
 BATCH_ROWS: Final = 4096
-"""Of one message; of an export's rows, some 2 MB. Two of DuckDB's own vectors."""
+"""Rows in one message; about 2 MB for an export. Two of DuckDB's vectors."""
 SERVICE: Final = "google.cloud.bigquery.storage.v1.BigQueryRead"
 PLACE: Final = "_place_of_row"
 _FROM: Final = " FROM (SELECT "
@@ -39,7 +39,7 @@ _read_rows: Callable[..., Any] = read.read_rows
 
 
 def install() -> None:
-    """Replaces what local-bigquery makes of a session's table, and how it reads streams. RuntimeError if it is not the known version."""
+    """Replaces how local-bigquery queries a session's table and reads streams. RuntimeError if it is not the known version."""
     require_known_version()
     if "_query" not in _create_session.__code__.co_names:
         raise RuntimeError("local-bigquery has changed: create_session no longer calls _query")
@@ -59,7 +59,7 @@ def query(path: str, *args: Any) -> Any:
 
 
 def create_session(request: types.CreateReadSessionRequest) -> Session:
-    """`read.create_session`: its streams are those of local-bigquery, each with its own rows by their ids."""
+    """`read.create_session`: the same streams, but each selects its rows by their ids."""
     session = _create_session(request)
     names = [stream.name for stream in session.streams]
     streams = [read._streams[name] for name in names]  # noqa: SLF001
@@ -93,7 +93,7 @@ def read_rows(request: types.ReadRowsRequest) -> Iterator[types.ReadRowsResponse
 
 
 def _stretches(streams: list[Any]) -> list[str]:
-    """A query for each stream's rows; none if they cannot be found by their ids."""
+    """One query for each stream's rows; empty if the rows have no ids."""
     head, from_, rest = streams[0].query.partition(_FROM)
     source = rest.removesuffix(")")
     edges = ", ".join(str(stream.start) for stream in streams) + f", {streams[-1].end - 1}"

@@ -6,7 +6,7 @@ VERSION = "0.3.2"
 
 
 def require_known_version() -> None:
-    """Raises RuntimeError for another one: then read anew what the modules of this package replace, run their tests
+    """Raises RuntimeError for another version. Then review the functions that this package replaces, run the tests
     (`tests/integration/localcloud`), and change VERSION.
     """
     if version("local-bigquery") != VERSION:

@@ -1,1 +1,1 @@
-"""The database behind the emulator: a DuckDB file for each project, and what is noted of every change of one."""
+"""The emulator's database: a DuckDB file for each project, and the record of every change."""

@@ -1,11 +1,11 @@
-"""Which table, view or dataset a statement of DuckDB's changes. Pure: it reads the text and looks nothing up."""
+"""Finds which table, view or dataset a DuckDB statement changes. Pure: it only reads the statement's text."""
 
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
 _NAME = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
-# Between two words: comments, too, as they are passed on from a statement of BigQuery's.
+# Between two words, comments included: they are copied from the BigQuery statement.
 _SPACE = r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|$))"
 _WORD = re.compile(rf"{_SPACE}*([a-zA-Z]+)", re.DOTALL)
 _NAMED = rf"{_SPACE}+(?P<name>{_NAME}(?:\.{_NAME})*)"
@@ -32,20 +32,20 @@ _OF_A_TRANSACTION = {"BEGIN": "BEGIN", "START": "BEGIN", "COMMIT": "COMMIT", "EN
 
 
 OWN = "emulator"
-"""The database with what the API has stored, and the results of queries: no project."""
+"""The database with the properties that the API has stored, and the results of queries. It is no project."""
 
 
 class Kind(Enum):
-    """What becomes of it."""
+    """How a statement changes a table, view or dataset."""
 
     INSERTED = auto()
-    """It has more rows."""
+    """It gets more rows."""
     MUTATED = auto()
-    """Rows that it had are changed or deleted."""
+    """Existing rows are changed or deleted."""
     MADE = auto()
-    """It may be new, or another one than before."""
+    """It may be new or replaced."""
     KEPT = auto()
-    """It may be new; nothing happens if it was there (IF NOT EXISTS)."""
+    """It may be new; if it exists, nothing happens (IF NOT EXISTS)."""
     ALTERED = auto()
     GONE = auto()
     UNKNOWN = auto()
@@ -53,12 +53,12 @@ class Kind(Enum):
 
 
 ROWS = frozenset({Kind.INSERTED, Kind.MUTATED})
-"""Its rows change, its columns don't."""
+"""Kinds that change rows and not columns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What a statement changes, once it has committed."""
+    """A change by a statement, effective once it has committed."""
 
     kind: Kind
     project: str = ""
@@ -66,7 +66,7 @@ class Change:
     table: str | None = None
     """None: the dataset."""
     renamed: str | None = None
-    """The table's name from now on."""
+    """The table's new name."""
 
 
 def of_a_transaction(sql: str) -> str | None:
@@ -76,7 +76,7 @@ def of_a_transaction(sql: str) -> str | None:
 
 
 def change_of(sql: str) -> Change | None:
-    """What one statement changes; None if nothing that a project has."""
+    """The change by one statement; None if it changes nothing of a project."""
     word = _WORD.match(sql)
     if word is None or word[1].upper() not in _CHANGING:
         return None
@@ -86,7 +86,7 @@ def change_of(sql: str) -> Change | None:
     parts = [_bare(part) for part in _PART.findall(found["name"])]
     whole = 2 if "SCHEMA" in ((found["what"] or "").upper(), (found["dataset"] or "").upper()) else 3
     if len(parts) != whole:
-        # The emulator names in full what is in a project; a script's variables and a session's tables have a name only.
+        # The emulator uses full names for tables of projects. A script's variables and a session's tables have a bare name.
         is_own = found["rows"] or parts[0].casefold() == "temp"
         return None if is_own else Change(kind=Kind.UNKNOWN)
     project, dataset, *table = parts

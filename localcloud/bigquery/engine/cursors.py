@@ -18,16 +18,16 @@ type Rows = list[tuple[Any, ...]]
 
 
 class Watched:
-    """A connection of DuckDB's, or a cursor. What it does not have itself is the connection's own."""
+    """Wraps a DuckDB connection or cursor. Other attributes are passed on to it."""
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self._raw = raw
         self._changes: list[Change] | None = None
-        """Since BEGIN; None outside of a transaction."""
+        """The changes since BEGIN; None outside a transaction."""
         self._began = 0
-        """What was committed before BEGIN."""
+        """The number of commits before BEGIN."""
         self._rows: Rows | None = None
-        """What a change has answered."""
+        """The rows that a change has returned."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
@@ -37,7 +37,7 @@ class Watched:
         return Watched(self._raw.cursor())
 
     def close(self) -> None:
-        """What was not committed is taken back."""
+        """Rolls back what was not committed."""
         self._raw.close()
 
     def sql(self, query: str, **how: Any) -> Any:
@@ -67,7 +67,7 @@ class Watched:
     def _run(self, change: Change, sql: str, params: Any) -> bool:
         """Whether it has changed anything."""
         self._raw.execute(sql, params)
-        # A statement has committed when all that it answers is read.
+        # A statement has committed only when all its rows are read.
         self._rows = self._raw.fetchall()
         return change.kind not in ROWS or self._rows != [(0,)]
 

@@ -52,7 +52,7 @@ def install() -> None:
 
 @functools.cache
 def connect() -> duckdb.DuckDBPyConnection:
-    """`database._connect`: attaches every project that there is a file of. Raises EarlierVersion."""
+    """`database._connect`: attaches every project that has a file. Raises EarlierVersion."""
     own = settings.data_dir / "emulator.duckdb"
     if not own.exists():  # results of queries, a table each: with DuckDB's usual blocks a gigabyte after some hundred runs
         own.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def connect() -> duckdb.DuckDBPyConnection:
             scratch.execute(f"ATTACH {_file(own)} AS emulator {RESULT_OPTIONS}")
     if any(settings.data_dir.glob("*.ducklake")):
         raise EarlierVersion(settings.data_dir)
-    # As the original, which also sets options of DuckLake and so loads it: a tenth of a second, and an extension of 35 MB.
+    # Like the original, but without DuckLake's options: setting these would load it (a tenth of a second, an extension of 35 MB).
     found = duckdb.connect(config={"TimeZone": "UTC"})
     found.execute(f"ATTACH {_file(own)} AS emulator")
     found.execute(database.EMULATOR_SCHEMA)
@@ -87,11 +87,11 @@ def projects() -> list[str]:
 
 
 def attach(cursor: Any, project: str) -> None:
-    """`database._attach`: makes the project if there is none."""
+    """`database._attach`: creates the project if it does not exist."""
     if project in database._attached:  # noqa: SLF001
         return
     path = settings.data_dir / f"{project}{SUFFIX}"
-    # One that is there keeps its blocks: DuckDB refuses another size.
+    # An existing file keeps its block size: DuckDB refuses another one.
     options = "" if path.exists() else OPTIONS
     cursor.execute(f"ATTACH IF NOT EXISTS {_file(path)} AS {database.quote(project)} {options}")
     database._attached.add(project)  # noqa: SLF001

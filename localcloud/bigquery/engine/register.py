@@ -1,7 +1,7 @@
-"""The names of datasets, tables and views, without a list of all there are.
+"""Knows the names of datasets, tables and views without listing all of them for each look-up.
 
-`duckdb_tables()` and its like describe every table of every database, query results among them: 10 ms for a thousand tables. Here each
-project is listed so once. After that, what a statement has changed is asked for by its name.
+`duckdb_tables()` and similar functions describe every table of every database, including query results: 10 ms for a thousand tables. Here
+each project is listed like this only once. After that, a name that a statement has changed is looked up by itself.
 """
 
 import threading
@@ -29,9 +29,9 @@ class _Dataset:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tables: dict[str, tuple[str, TableKind]] = {}
-        """By name without case, as DuckDB finds them: the name as it was given, and what it is."""
+        """By case-folded name, as DuckDB finds tables: the exact name, and whether it is a table or a view."""
         self.to_ask: dict[str, str] = {}
-        """The same names of what has changed since: what may be there now."""
+        """By case-folded name: the exact names that were changed since and must be looked up again."""
 
 
 class _Names:
@@ -51,7 +51,7 @@ def reset() -> None:
 
 
 def note(change: Change) -> None:
-    """This has been committed."""
+    """Records a committed change."""
     with _lock:
         if change.kind is Kind.UNKNOWN:
             for one in _projects.values():
@@ -88,13 +88,13 @@ def datasets(project: str) -> list[str]:
 
 
 def has_dataset(project: str, dataset: str) -> bool:
-    """Whether there is one of exactly this name."""
+    """Whether the project has a dataset of exactly this name."""
     found = _listed(project).datasets.get(dataset.casefold())
     return found is not None and found.name == dataset
 
 
 def kind_of(project: str, dataset: str, table: str) -> TableKind | None:
-    """What has exactly this name; None: nothing."""
+    """Whether exactly this name is a table or a view; None: neither."""
     with _lock:
         found = _listed(project).datasets.get(dataset.casefold())
         if found is None or found.name != dataset:
@@ -118,7 +118,7 @@ def tables(project: str, dataset: str) -> list[tuple[str, TableKind]]:
 
 
 def _look_up(project: str, dataset: _Dataset, key: str) -> None:
-    """The caller has the lock, so what changes now is noted after this."""
+    """The caller holds the lock, so concurrent changes are recorded after this."""
     name = dataset.to_ask[key]
     kind = _asked(project, dataset.name, name)
     del dataset.to_ask[key]
@@ -129,7 +129,7 @@ def _look_up(project: str, dataset: _Dataset, key: str) -> None:
 
 
 def _asked(project: str, dataset: str, name: str) -> TableKind | None:
-    """Plans what needs the name to be something's, and what needs it to be a table's."""
+    """Plans a query that is valid only if the name exists, and one that is valid only if it is a table."""
     path = database.quote(project, dataset, name)
     text = path.replace("'", "''")
     try:

@@ -1,1 +1,1 @@
-"""What the emulator does with jobs beside running them."""
+"""Properties of jobs in the emulator: their location, and the threads that run them."""

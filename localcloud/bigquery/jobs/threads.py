@@ -1,9 +1,9 @@
-"""Lets DuckDB work with one thread a statement, until something is large enough to pay for more.
+"""Lets DuckDB use one thread for each statement, until a job is large enough to benefit from more.
 
-Beside the thread that asks, DuckDB has others to share the work of a statement with. Waking them, and waiting for them, is a third of the
-CPU of a small statement; and while many statements run at once there are more threads than cores anyway. So there are no others until a
-job has taken a second of CPU, or is to load a large file. Then there is one for each core until nothing large has run for a while: what
-comes after a large load, its checks and its publish, is as large.
+Besides the calling thread, DuckDB has worker threads for parts of a statement. Waking them and waiting for them is a third of the CPU of a
+small statement. And while many statements run at once, there are more threads than cores anyway. So there are no worker threads until a job
+has taken a second of CPU, or loads a large file. Then there is one for each core until no large job has run for a while: the checks and the
+publish after a large load are large, too.
 
 DuckDB would have to give small pipelines to no other thread.
 """

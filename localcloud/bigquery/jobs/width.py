@@ -1,4 +1,4 @@
-"""How many threads DuckDB has, by what runs: see `threads`, which sets them. Nothing of the emulator's is needed to decide it."""
+"""Decides how many threads DuckDB has, by the jobs that run. Independent of the emulator; `threads` applies the decision."""
 
 import contextlib
 import threading
@@ -11,15 +11,15 @@ from typing import Final
 LARGE_CPU_SECONDS: Final = 1.0
 LARGE_BYTES: Final = 4 * 2**20
 LINGER_SECONDS: Final = 30.0
-"""After the last large job."""
+"""How long the worker threads stay after the last large job."""
 LOOK_SECONDS: Final = 0.25
-"""Between two looks at the jobs that run; there are none while nothing runs and there are no other threads."""
+"""Seconds between two looks at the running jobs. There are no looks while no job runs and there are no worker threads."""
 
 type Clock = Callable[[], float]
 
 
 def cpu_clock() -> Clock:
-    """The CPU seconds of this thread, for another one to read; where there is no such clock, time that passes."""
+    """A clock of this thread's CPU seconds that other threads can read; elapsed time if the system has no such clock."""
     if hasattr(time, "pthread_getcpuclockid"):
         return partial(time.clock_gettime, time.pthread_getcpuclockid(threading.get_ident()))
     return time.monotonic
@@ -27,14 +27,14 @@ def cpu_clock() -> Clock:
 
 @dataclass(kw_only=True)
 class Width:
-    """How many threads DuckDB has, by what runs."""
+    """The number of DuckDB's threads, by the jobs that run."""
 
     most: int
     set_threads: Callable[[int], None]
     clock: Clock = time.monotonic
     cpu: Callable[[], Clock] = cpu_clock
     _jobs: dict[int, tuple[Clock, float]] = field(default_factory=dict)
-    """By the thread that runs it: its clock of CPU seconds, and what that said when the job began."""
+    """By the thread that runs the job: the thread's CPU clock, and its reading when the job began."""
     _threads: int = 1
     _large_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -42,7 +42,7 @@ class Width:
 
     @contextlib.contextmanager
     def working(self, size: int = 0) -> Iterator[None]:
-        """Around a job, in its thread; `size`: bytes of the file that it loads."""
+        """Encloses a job, in its thread. `size`: bytes of the file that it loads."""
         own, clock = threading.get_ident(), self.cpu()
         with self._lock:
             self._jobs[own] = clock, clock()
@@ -66,7 +66,7 @@ class Width:
                 self._busy.clear()
 
     def watch(self) -> None:
-        """Looks for ever."""
+        """Calls `look` forever."""
         while True:
             self._busy.wait()
             time.sleep(LOOK_SECONDS)

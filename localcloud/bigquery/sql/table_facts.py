@@ -1,4 +1,4 @@
-"""What a translation depends on of the tables it reads: their columns, and what the API has stored that decides how they may be read.
+"""The facts about tables on which a translation depends: their columns, and the stored properties that decide how they may be read.
 
 Two tables with the same facts are translated to the same SQL but for their names.
 """
@@ -21,18 +21,18 @@ from localcloud.bigquery.commits import newest
 from localcloud.bigquery.engine import register
 
 MAX_DEPTH = 16
-"""Of views over views."""
+"""The most levels of views over views."""
 
 type Reference = tuple[str, str, str]
 type Facts = dict[Reference, tuple[Any, ...]]
-"""Of each table first whether it will expire."""
+"""The facts of each table. The first says whether the table will expire."""
 type Versions = tuple[int, int]
-"""Of what the API has stored, and of a project's schema."""
+"""The versions of the stored properties and of a project's schema."""
 
 KEPT = 5000
 
 _lock = threading.Lock()
-# Of a table: the versions before it was looked at, and what was found; first when it expires.
+# For each table: the versions before it was looked at, and its facts; the first is when it expires.
 _kept: OrderedDict[Reference, tuple[Versions, tuple[Any, ...]]] = OrderedDict()
 
 # Bound before others replace it.
@@ -53,8 +53,11 @@ def reset() -> None:
 
 
 def facts_of(read: Iterable[Reference], project: str, versions: Versions) -> Facts | None:
-    """The facts of all these tables and views, as committed when these were the versions, or later. None if nothing may be kept that reads
-    one of them: it is missing, or has expired, is another query's result, or is, or reads, something of another project.
+    """The facts of these tables and views, as committed at these versions or later. None if a translation that reads them must not be
+    cached, because one of them
+      - is missing or has expired,
+      - is another query's result,
+      - is in another project, or reads a table of another project.
     """
     wanted = set(read)
     if any(table[0] != project or table[1] == tables.RESULTS for table in wanted):
@@ -78,12 +81,12 @@ def facts_of(read: Iterable[Reference], project: str, versions: Versions) -> Fac
 
 
 def expire(facts: Facts) -> bool:
-    """Whether a table among these will expire: nothing tells when it has, so the facts are to be asked for every time."""
+    """Whether one of these tables will expire. An expiration is no recorded change, so its facts must be read every time."""
     return any(expires for expires, *_ in facts.values())
 
 
 def _tables(wanted: set[Reference]) -> Facts:
-    """Of each table: when it expires, in milliseconds since 1970, its columns at all depths, and how it must be read."""
+    """For each table: when it expires, in milliseconds since 1970, its columns at all depths, and how it must be read."""
     found: Facts = {}
     for table in wanted:
         if _kind(table) != "TABLE":
@@ -96,7 +99,7 @@ def _tables(wanted: set[Reference]) -> Facts:
 
 
 def _view(view: Reference) -> tuple[Any, ...] | None:
-    """Of a view: when it expires, and its columns, which are those of its tables; None if it is no view that may be kept."""
+    """For a view: when it expires, and its columns, which are those of its tables. None if it is no view, or must not be cached."""
     if _kind(view) != "VIEW" or not _is_of_one_project(view):
         return None
     stored = metadata.load(Table, *view)
@@ -108,7 +111,7 @@ def _view(view: Reference) -> tuple[Any, ...] | None:
 
 
 def _is_of_one_project(view: Reference, depth: int = 0) -> bool:
-    """Whether all that a view reads, through other views too, is in its own project. What is not known to be so is not."""
+    """Whether a view reads only tables of its own project, also through other views. False if this is unknown."""
     stored = metadata.load(Table, *view)
     query = stored and stored.view and stored.view.query
     if not query or depth > MAX_DEPTH:

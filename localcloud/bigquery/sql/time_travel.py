@@ -1,7 +1,7 @@
-"""Answers `FOR SYSTEM_TIME AS OF` from the table as it is, where its rows have not changed since that time.
+"""Answers `FOR SYSTEM_TIME AS OF` from the current table, if its rows have not changed since that time.
 
-A project's file has no earlier versions of a table (see `engine.files`). Two queries of one moment get the same rows, or an error; never
-rows of another moment.
+A project's file has no earlier versions of a table (see `engine.files`). A query gets the rows of the requested time or an error, never
+rows of another time.
 """
 
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def install() -> None:
 
 
 def time_travel(node: exp.Expression, context: Any) -> exp.Expression:
-    """The table without the clause. BigQueryError `invalid` if its rows may have been others then."""
+    """The table without the clause. BigQueryError `invalid` if its rows may have been different then."""
     if isinstance(node, exp.Table) and (version := node.args.get("version")):
         asked = _moment(version.expression)
         project, dataset, table = names.reference(node, context.project_id, context.dataset_id)
@@ -36,7 +36,7 @@ def time_travel(node: exp.Expression, context: Any) -> exp.Expression:
 
 
 def _moment(asked: exp.Expression) -> datetime:
-    """What a constant expression says; UTC. In DuckDB's words, as the other rules leave them."""
+    """The time of a constant expression, UTC. The expression is DuckDB's already, because the other rules have been applied."""
     text = exp.cast(asked.copy(), exp.DataType.build("TIMESTAMPTZ")).sql("duckdb")
     try:
         ((found,),) = database.fetch(f"SELECT epoch_us({text})")

@@ -1,22 +1,24 @@
-"""Keeps the DuckDB SQL that a statement's text is translated to.
+"""Caches the translation of a statement's text into DuckDB's SQL.
 
-Our services send a few hundred texts, over and over. local-bigquery translates each anew, every time: half of the time that a small
-statement takes, most of it in looking up its tables' columns and working out types. Here a translation is used again while all that
-it was made from is as it was:
+Our services send the same few hundred texts over and over. local-bigquery translates them every time: half of the time of a small
+statement, most of it for looking up columns and inferring types. Here a translation is reused as long as everything that it was made from
+is the same:
 
-- the text, the default project, the parameters' types (their values are bound, and are no part of it), the names of a script's variables
-  (their tables' names are put in), temporary tables, the caller, and `@@row_count` where it is read;
-- what the catalog says of its tables, as committed at that moment, like local-bigquery's own look-ups (see `table_facts`). They are looked
-  at again when anything has changed in their project's schema, or in what the API has stored.
+- the text, the default project, the parameters' types (values are bound, so they do not matter), the names of a script's variables (the
+  names of their tables are inserted), temporary tables, the caller, and `@@row_count` if it is read;
+- the committed state of its tables in the catalog (see `table_facts`). It is checked again when the project's schema or a stored property
+  has changed.
 
-The default dataset is no part of it either, unless the text names it: every tenant's tables are alike, and the dataset's name is put in. So
-are the random ids in tables' names: every run has staging tables of its own, and they are alike.
+The default dataset does not matter unless the text names it: every tenant has the same tables, and the dataset's name is inserted. The same
+is true for random ids in tables' names: every run has its own staging tables of the same form.
 
-Only queries, DML over tables, plain CREATE TABLE and the values that a script's variables get are kept. What asks for more
-(INFORMATION_SCHEMA, wildcards, other system variables, JavaScript, row access policies, tables that have expired, results of other queries)
-is translated every time, and so is whatever ends in an error.
+Only queries, DML over tables, plain CREATE TABLE and the values of a script's variables are cached. These are translated every time:
 
-Upstream would have to keep translations by text, context and the catalog's version, and count the versions itself.
+- statements that use INFORMATION_SCHEMA, wildcards, other system variables, JavaScript, row access policies, expired tables or results of
+  other queries;
+- statements that end in an error.
+
+Upstream would have to cache translations by text, context and catalog version, and count the versions itself.
 """
 
 import threading
@@ -43,11 +45,11 @@ from localcloud.bigquery.sql.table_facts import Facts, Versions, expire, facts_o
 from localcloud.bigquery.version import require_known_version
 
 SEEN = 500
-"""Of how many tables that are alike a translation remembers when it was last seen to be right there."""
+"""For how many sets of tables a translation remembers the versions at which it was right."""
 
 type Key = tuple[Any, ...]
 type Tables = tuple[str | None, tuple[str, ...]]
-"""What differs between tables that are alike: the default dataset, and the random ids in the text, in their order."""
+"""What differs between sets of tables of the same form: the default dataset, and the random ids in the text, in order."""
 
 _translate: Callable[[exp.Expression, Context], tuple[str, dict[str, Any]]] = translate.translate
 _save: Callable[..., Any] = resources.save
@@ -55,22 +57,22 @@ _save: Callable[..., Any] = resources.save
 
 @dataclass(kw_only=True, slots=True)
 class Translation:
-    """What a text became, and what it depends on."""
+    """The translation of a text, and the facts that it depends on."""
 
     sql: str
     tables: Tables
-    """Those that `sql` and `facts` name."""
+    """The tables that `sql` and `facts` name."""
     variables: dict[str, str]
     """A script's variable to the table that replaces it in `sql`."""
     used: frozenset[str]
     facts: Facts
     seen: OrderedDict[Tables, Versions]
-    """The versions at which the facts were last seen to be so."""
+    """For each set of tables, the versions at which the facts were last checked."""
     shape: Shape | None = None
     """The columns of its result, once they are known."""
 
     def facts_in(self, tables: Tables) -> Facts:
-        """What the facts have to be for these tables."""
+        """The facts that these tables must have."""
         (own, own_ids), (dataset, ids) = self.tables, tables
         return {
             (project, dataset or "" if of == own else of, with_ids(name, own_ids, ids)): it
@@ -78,7 +80,7 @@ class Translation:
         }
 
     def sql_in(self, project: str, tables: Tables, variables: dict[str, str]) -> str:
-        """The SQL over these tables, and over this run's variables: each has a name of its own, by chance."""
+        """The SQL over these tables and over the variables' tables, which have random names."""
         (own, own_ids), (dataset, ids) = self.tables, tables
         sql = with_ids(self.sql, own_ids, ids)
         if dataset and own and dataset != own:
@@ -93,7 +95,7 @@ _translations: Kept[Translation] = Kept()
 
 
 def install() -> None:
-    """Replaces `translate` where statements are run. RuntimeError if others use it."""
+    """Replaces `translate` where statements are run. RuntimeError if other modules use it."""
     require_known_version()
     for module in (query, script, merge):
         if getattr(module, "translate", None) is not translate.translate:
@@ -139,8 +141,8 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
 
 
 def save(resource: Any, *keys: str) -> Any:
-    """`metadata.save`: what a function returns may be something else now. And while there is a policy nothing is kept, so taking the last
-    one away needs no more than that.
+    """`metadata.save`: clears the cache, because a function may return another type now. Nothing is cached while there is a row access
+    policy, so deleting the last policy needs no more.
     """
     saved = _save(resource, *keys)
     if isinstance(resource, (Routine, RowAccessPolicy)):
@@ -151,7 +153,7 @@ def save(resource: Any, *keys: str) -> Any:
 
 def _key(of_any_ids: str, context: Context) -> Key:
     dataset = context.dataset_id
-    # A name that the text has, or that is refused, is not one to put another one in the place of. (A short one may occur in a random id.)
+    # A dataset's name can be replaced only if the text does not contain it and it is valid. (A short name may occur in a random id.)
     is_any = dataset and dataset.casefold() not in of_any_ids.casefold() and names.DATASET_ID.match(dataset)
     return (
         of_any_ids,
@@ -167,7 +169,7 @@ def _key(of_any_ids: str, context: Context) -> Key:
 
 
 def _current_facts(found: Translation, tables: Tables, context: Context, versions: Versions) -> Facts | None:
-    """The facts of these tables, if they are what the translation was made from."""
+    """The facts of these tables, if they equal those that the translation was made from."""
     facts = found.facts_in(tables)
     if facts and (found.seen.get(tables) != versions or expire(facts)):
         if facts_of(facts, context.project_id, versions) != facts:
@@ -199,7 +201,7 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
             facts=facts,
             seen=OrderedDict({tables: versions}),
         )
-        # What was seen here, and its shape, are this database's own.
+        # `seen` and `shape` hold for this database only.
         shelf.keep("translation", key, replace(found, seen=OrderedDict(), shape=None), seconds=time.thread_time() - began)
         with _lock:
             if stored() == before_it:

@@ -24,7 +24,7 @@ from localcloud.bigquery.sql.statements import OTHERS, TEXT, Kept, Text, is_plai
 from localcloud.bigquery.version import require_known_version
 
 type Values = list[tuple[list[str], list[exp.Select]]]
-"""Names of variables, and the queries that give their values."""
+"""Names of variables, and the queries for their values."""
 
 _declare: Callable[[Interpreter, Statement], None] = Interpreter.declare
 _set: Callable[[Interpreter, Statement], None] = Interpreter.set
