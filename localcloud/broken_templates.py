@@ -1,4 +1,4 @@
-"""Shows the author of a template what is wrong with it in the terminal of `make up`: the executor has written it into its log."""
+"""Shows a template's faults in the terminal of `make up`. They come from the executor's log."""
 
 import json
 import threading
@@ -12,14 +12,14 @@ EVERY_SECONDS = 0.5
 
 
 class TemplateNews:
-    """From log lines to lines for people: each template's faults when they appear or change, and that it is mended."""
+    """Turns log lines into lines for people: a template's faults when they appear or change, and a line when it is correct again."""
 
     def __init__(self) -> None:
         self._shown: set[str] = set()
         self._now: set[str] = set()
 
     def of(self, lines: Iterable[str]) -> Iterator[str]:
-        """What is new in further lines of the log. Those of others, and half ones, are passed over."""
+        """The news in further lines of the log. Other and incomplete lines are skipped."""
         for entry in _entries(lines):
             if entry["event"] == BROKEN:
                 self._now.add(str(entry.get("problem", "")))

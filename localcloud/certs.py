@@ -50,8 +50,8 @@ def mint(directory: Path, *, now: datetime | None = None) -> bool:
 
 def renew(directory: Path, *, pause: Callable[[], object], now: datetime | None = None) -> None:
     """Replaces authority and certificates under running services, which read the files every `CONVERGENCE_TLS_RELOAD_SECONDS`. No call
-    fails: the new authority is trusted everywhere before anything is signed by it, and the old one until nothing is any more. `pause` waits
-    until all services have read the files, between the three steps. Raises OSError if there are no files yet.
+    fails: all services trust the new authority before it signs a certificate that is used, and the old one until none of its certificates
+    is used. `pause` waits between the three steps until all services have read the files. Raises OSError if there are no files yet.
     """
     now = now or datetime.now(UTC)
     with (directory / ".lock").open("w") as lock:

@@ -1,4 +1,4 @@
-# An account for each part, which its pods use by Workload Identity, and one with whose tokens Cloud Scheduler calls.
+# A service account for each part, which its pods use by Workload Identity, and one whose tokens Cloud Scheduler sends with its calls.
 
 locals {
   tenant_project = coalesce(var.tenant_project, var.project)
@@ -31,7 +31,7 @@ resource "google_service_account" "jobs" {
   depends_on = [google_project_service.api]
 }
 
-# All six run query jobs, which the platform's project pays for.
+# All six accounts run query jobs, which the platform's project pays for.
 resource "google_project_iam_member" "job_user" {
   for_each = local.parts
 
@@ -40,14 +40,14 @@ resource "google_project_iam_member" "job_user" {
   member  = google_service_account.part[each.value].member
 }
 
-# To see whether a tenant has a dataset, before its location changes: names and columns, no rows.
+# Lets the service see whether a tenant has a dataset before its location changes: names and columns, no rows.
 resource "google_project_iam_member" "sees_datasets" {
   project = local.tenant_project
   role    = "roles/bigquery.metadataViewer"
   member  = google_service_account.part["auth"].member
 }
 
-# To make tenants' datasets, which it then owns.
+# Lets the service create tenants' datasets, which it then owns.
 resource "google_project_iam_member" "makes_datasets" {
   project = local.tenant_project
   role    = "roles/bigquery.user"

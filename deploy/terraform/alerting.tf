@@ -1,4 +1,4 @@
-# What must reach a person even if nothing inside the cluster is left to say it: the gateway, as seen from outside, and the jobs.
+# Alerts that must reach a person even if nothing in the cluster works: the gateway as seen from outside, and the jobs.
 
 resource "google_monitoring_notification_channel" "email" {
   for_each = toset(var.alert_emails)

@@ -1,4 +1,5 @@
-# The control dataset, and who may do what with its tables. The bootstrap makes the tables, so their bindings follow it: `has_tables`.
+# The control dataset, and the accounts' rights on its tables. The bootstrap creates the tables, so the bindings come after it:
+# `has_tables`.
 
 resource "google_bigquery_dataset" "control" {
   project                    = var.project
@@ -34,7 +35,7 @@ locals {
     executor    = ["tenant_runs", "platform_events"]
     reencrypt   = ["tenant_cloud_credentials"]
   }
-  # Views, and what they read. A bootstrap that changes a view replaces it, which may remove its bindings: apply again after it.
+  # Views, and the tables that they read. A bootstrap that changes a view replaces it, which may remove its bindings: then apply again.
   reads = {
     auth        = ["tenant_runs"]
     credentials = ["offboarded_tenants", "tenant_profiles"]

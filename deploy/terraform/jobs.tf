@@ -1,5 +1,5 @@
-# The jobs of Cloud Scheduler, as configs/cloud_scheduler/jobs.yaml has them. Google signs each call as the account convergence-jobs, so no
-# key is stored: CONVERGENCE_OIDC lets that account in, see the outputs.
+# The jobs of configs/cloud_scheduler/jobs.yaml. Google signs each call as the account convergence-jobs, so no key is stored.
+# CONVERGENCE_OIDC admits that account, see the outputs.
 
 locals {
   jobs = {

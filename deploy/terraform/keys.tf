@@ -12,7 +12,7 @@ resource "google_kms_crypto_key" "credentials" {
   name     = "tenant-credentials-key"
   key_ring = google_kms_key_ring.convergence.id
   purpose  = "ENCRYPT_DECRYPT"
-  # What older versions have encrypted stays readable; docs/google-cloud.md says how to be rid of one.
+  # Data encrypted by older versions stays readable. docs/google-cloud.md says how to retire a version.
   rotation_period = "7776000s"
 
   version_template {

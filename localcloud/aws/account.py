@@ -1,17 +1,17 @@
-"""The local AWS account: who is in it from the start, and how it is filled."""
+"""The local AWS account: the users that it has from the start, and clients to fill it."""
 
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 ACCOUNT: Final = "123456789012"
-"""The one account that there is."""
+"""The only account."""
 REGION: Final = "us-east-1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalUser:
-    """An IAM user that is there from the start, with the same key each time: IAM itself chooses keys at random."""
+    """An IAM user that exists from the start, with the same key each time: IAM itself chooses keys at random."""
 
     name: str
     access_key_id: str
@@ -20,7 +20,7 @@ class LocalUser:
 
     @property
     def arn(self) -> str:
-        """As policies name it."""
+        """The user's name in policies."""
         return f"arn:aws:iam::{ACCOUNT}:user/{self.name}"
 
 
@@ -36,7 +36,7 @@ READER: Final = LocalUser(
     access_key_id="AKIALOCALCLOUDREADER",
     secret_access_key="the/sample/tenant/of/an/emulator/0123456",  # noqa: S106
 )
-"""The sample tenant's; what it may do, the sample says."""
+"""The sample tenant's user. `localcloud.sample` grants its permissions."""
 
 
 def admin_client(service: str, endpoint: str) -> Any:
@@ -55,7 +55,7 @@ def admin_client(service: str, endpoint: str) -> Any:
 
 
 def trust_of_issuer(issuer: str, audience: str, subject: str) -> dict[str, Any]:
-    """A trust policy that lets in one subject of an OIDC provider of this account."""
+    """A trust policy for one subject of an OIDC provider of this account."""
     host = issuer.split("://", 1)[-1]
     return {
         "Version": "2012-10-17",

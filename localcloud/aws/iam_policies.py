@@ -1,7 +1,7 @@
-"""Decides by IAM policies, as AWS does: what is not allowed is denied, and a Deny wins. Pure.
+"""Evaluates IAM policies as AWS does: an action that is not allowed is denied, and a Deny takes precedence. Pure.
 
-IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements". An operator or a variable that is not known here never lets anyone
-in.
+IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements". An operator or a variable that is unknown here never grants
+access.
 """
 
 import re
@@ -15,14 +15,14 @@ type Document = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IamRequest:
-    """What is asked."""
+    """The request that policies decide about."""
 
     action: str
     """E.g. s3:GetObject."""
     resource: str
     """An ARN."""
     context: Mapping[str, str]
-    """Condition keys that the request has, e.g. s3:prefix. One that is absent fits no condition."""
+    """The request's condition keys, e.g. s3:prefix. An absent key satisfies no condition."""
 
 
 def allows(documents: Iterable[Document], request: IamRequest) -> bool:

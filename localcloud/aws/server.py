@@ -1,4 +1,4 @@
-"""`python -m localcloud.aws`: serves until SIGTERM. Everything is in memory: what the account holds is made again by who needs it."""
+"""`python -m localcloud.aws`: serves until SIGTERM. Everything is in memory, so callers must fill the account again after a restart."""
 
 import argparse
 import logging

@@ -1,8 +1,10 @@
-"""Makes moto refuse what AWS refuses.
+"""Makes moto refuse the calls that AWS refuses.
 
-moto (5.2.5) looks at signatures and at actions. It lets in who gives no external id where a role demands one, ignores a session's own
-policy and end, conditions other than StringEquals, and switched-off keys, does not look at web identity tokens, and tells anyone which
-objects there are.
+moto (5.2.5) checks signatures and actions only. It differs from AWS in these points:
+  - It accepts a call without the external id that a role requires.
+  - It ignores a session's own policy and expiration, conditions other than StringEquals, and inactive keys.
+  - It does not check web identity tokens.
+  - It reveals to every caller which objects exist.
 """
 
 import json
@@ -30,7 +32,7 @@ _CONDITION_KEYS: Final = {"ExternalId": "sts:ExternalId", "prefix": "s3:prefix",
 
 
 def make_strict() -> None:
-    """Replaces moto's decisions by ours, in this process. Raises `SystemExit` for another moto than the one that this was written for."""
+    """Replaces moto's decisions by ours, in this process. Raises `SystemExit` for another version of moto."""
     if moto.__version__ != VERSION:
         raise SystemExit(f"localcloud.aws knows moto {VERSION}, and {moto.__version__} is installed: pin it, or review localcloud/aws")
     access.IAMRequestBase.check_action_permitted = _check  # type: ignore[method-assign]
@@ -38,14 +40,14 @@ def make_strict() -> None:
 
 
 class StrictTokenResponse(TokenResponse):
-    """STS: a role is assumed with a token only if the token is its issuer's, and the role trusts what it says."""
+    """STS: a role is assumed with a token only if its issuer has signed the token and the role trusts its claims."""
 
     def _authenticate_and_authorize_normal_action(self, resource: str = "*") -> None:
         if self._get_action() != FEDERATE:  # the one call that is not signed
             super()._authenticate_and_authorize_normal_action(resource)
 
     def assume_role_with_web_identity(self) -> Any:
-        """Raises what AWS answers."""
+        """Raises AWS's errors."""
         arn, now = str(self._get_param("RoleArn")), datetime.now(UTC)
         account = iam_backends[arn.split(":")[4]][self.partition]
         trust = RoleTrust(
@@ -61,7 +63,7 @@ class StrictTokenResponse(TokenResponse):
 
 
 def _check(self: Any, resource: str) -> None:
-    """In place of `IAMRequestBase.check_action_permitted`. Raises what AWS answers."""
+    """Replaces `IAMRequestBase.check_action_permitted`. Raises AWS's errors."""
     key = self._access_key
     _refuse_switched_off(self)
     if self._action == "sts:GetCallerIdentity":  # always allowed, even against a Deny
@@ -99,7 +101,7 @@ def _may_assume(self: Any, request: IamRequest, policies: list[Document]) -> boo
 
 
 def _would_reveal(self: Any, request: IamRequest, policy_sets: list[list[Document]]) -> bool:
-    """True for an object that is not there, if the caller may not list: S3 answers "forbidden" then."""
+    """True for an object that does not exist, if the caller may not list: then S3 answers "forbidden"."""
     if request.action != "s3:GetObject":
         return False
     bucket, _, key = request.resource.split(":::", 1)[1].partition("/")

@@ -1,5 +1,5 @@
-"""What STS checks before a role is assumed with a web identity token (STS, "AssumeRoleWithWebIdentity"): who issued it, for whom it is, and
-whether the role's trust policy accepts what it says.
+"""The checks of STS before a role is assumed with a web identity token (STS, "AssumeRoleWithWebIdentity"): the token's issuer, its
+audience, and whether the role's trust policy accepts its claims.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from localcloud.oidc import Claims, TokenFault, TokenRefused, claimed_issuer, ve
 
 
 class WebIdentityRefused(Exception):
-    """AWS's code, and its text."""
+    """A refusal: AWS's error code and message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -21,13 +21,13 @@ class WebIdentityRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoleTrust:
-    """What an account says about one of its roles."""
+    """An account's settings about one of its roles."""
 
     role_arn: str
     document: Document | None
     """The role's trust policy; None: there is no such role."""
     audiences: Mapping[str, tuple[str, ...]]
-    """What the account's OIDC providers accept as audience, by the provider's ARN."""
+    """The audiences that the account's OIDC providers accept, by the provider's ARN."""
 
 
 _FAULTS = {

@@ -1,1 +1,1 @@
-"""Azure on a laptop: Blob Storage and Microsoft Entra's token endpoint, as far as reading exports needs them."""
+"""The local Azure: Blob Storage and Microsoft Entra's token endpoint, as far as reading exports needs them."""

@@ -1,4 +1,4 @@
-"""The blobs of the local Azure: an index in SQLite, and the contents in files beside it. What is being read stays as it was."""
+"""The blobs of the local Azure: an index in SQLite, and files with the contents. A blob that is being read stays the same."""
 
 import hashlib
 import secrets

@@ -1,4 +1,4 @@
-"""The directories of the local Azure: applications, what lets them in, and what they may read. In one file readable only by its owner."""
+"""The directories of the local Azure: applications with their credentials and roles. In one file readable only by its owner."""
 
 import threading
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ class ClientSecret(BaseModel, frozen=True):
 
 
 class FederatedCredential(BaseModel, frozen=True):
-    """Whose tokens an application trusts: all three must match exactly."""
+    """The issuer, subject and audience of tokens that an application trusts. All three must match exactly."""
 
     issuer: str
     subject: str
@@ -29,11 +29,11 @@ class FederatedCredential(BaseModel, frozen=True):
 
 
 class RoleAssignment(BaseModel, frozen=True):
-    """What an application may do in a container."""
+    """A role of an application in a container."""
 
     account: str
     container: str | None = None
-    """None: in all of the account."""
+    """None: the whole account."""
     role: Role
 
 
@@ -53,7 +53,7 @@ class StorageAccount(BaseModel, frozen=True):
 
     name: str
     directory_id: str
-    """Of the subscription that it belongs to: other directories' tokens are refused."""
+    """The directory of its subscription: other directories' tokens are refused."""
     firewall: bool = False
     """True: closed to all networks."""
 

@@ -160,8 +160,8 @@ def look_for_long_numbers_first(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def blame_duckdb_for_its_own_errors() -> None:
-    """Reports internal errors of DuckDB as jobBackendError, as BigQuery reports its own, so that clients retry. Rarely, a look-up during a
-    change of the catalog fails in DuckDB's optimizer; a retry succeeds.
+    """Rarely, a look-up during a change of the catalog fails in DuckDB's optimizer; a retry succeeds. This reports that error as
+    jobBackendError, as BigQuery reports its own failures, so that clients retry.
     """
     errors.STATUSES[BACKEND_ERROR] = errors.STATUSES["invalid"]
     errors.DUCKDB_ERRORS.insert(0, (UNBOUND, BACKEND_ERROR, BACKEND_ERROR_TEXT))

@@ -1,4 +1,4 @@
-"""The demo's second half: AWS and Azure beside Google Cloud, one without a stored key, and one table with the costs of all three."""
+"""The demo's second half: it adds AWS and Azure, one of them without a stored key, and shows one table with the costs of three clouds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Google's side of access without keys, on a laptop: Security Token Service, service account credentials, and the pools they check."""
+"""The local stand-in for Google's side of federation: Security Token Service, service account credentials, and workload identity pools."""

@@ -1,5 +1,5 @@
-"""Google's access tokens, here: JSON Web Tokens that say who has them, signed with a key of this process, which publishes it as an issuer
-does. The local BigQuery reads the identity in them, and checks them with `localcloud.oidc`.
+"""The stand-ins for Google's access tokens: JSON Web Tokens that name their holder. They are signed with a key of this process, which
+publishes the key as an issuer does. The local BigQuery reads the identity in them, and checks them with `localcloud.oidc`.
 """
 
 import base64
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 LIFETIME: Final = timedelta(hours=1)
 AUDIENCE: Final = "google-apis"
-"""Of every access token."""
+"""The audience of every access token."""
 
 
 class AccessTokens:

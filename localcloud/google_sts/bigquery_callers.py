@@ -1,6 +1,6 @@
-"""Takes an access token of the local Security Token Service only if that has issued it: local-bigquery believes what any token says.
+"""Refuses access tokens that claim to be of the local Security Token Service and are not. local-bigquery alone believes any token.
 
-A service account's self-signed JWT, and a call without a token, are taken as before. Nothing here knows which project an identity may read.
+A service account's self-signed JWT, and a call without a token, are accepted as before. Which project an identity may read is not checked.
 """
 
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ MESSAGE = "Request had invalid authentication credentials. Expected OAuth 2 acce
 
 
 def install(google_sts: str | None) -> None:
-    """`google_sts`: the service's URL; None: there is none, and its tokens are as good as any."""
+    """`google_sts`: the service's URL; None: there is none, so no token is checked."""
     if google_sts is None:
         return
     identify = row_access.identify
@@ -32,13 +32,13 @@ def install(google_sts: str | None) -> None:
 
 
 def forged_token() -> JSONResponse:
-    """REST's answer to one."""
+    """REST's answer to a forged token."""
     error = {"code": 401, "message": MESSAGE, "status": "UNAUTHENTICATED", "errors": [{"reason": "authError", "message": MESSAGE}]}
     return JSONResponse({"error": error}, status_code=401)
 
 
 def is_forged(authorization: str | None, google_sts: str) -> bool:
-    """True for a token that says it is the service's, and is not, or has expired. Blocks when the service's keys have to be read."""
+    """True for a token that names the service as its issuer but is not signed by it, or has expired. May block to read the keys."""
     token = (authorization or "").removeprefix("Bearer ")
     try:
         if claimed_issuer(token) != google_sts:

@@ -19,7 +19,7 @@ _AUDIENCE: Final = re.compile(r"//iam\.googleapis\.com/(?P<pool>projects/\d+/loc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exchanged:
-    """Who Google takes the caller for."""
+    """The identity that Google gives the caller."""
 
     principal: str
     """`principal://iam.googleapis.com/{pool}/subject/{subject}`."""

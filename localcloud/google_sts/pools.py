@@ -1,8 +1,8 @@
-"""What projects say about whom they trust: workload identity pools, their OIDC providers, and who may use a service account. In one file.
+"""The trust settings of projects: workload identity pools, their OIDC providers, and the users of service accounts. In one file.
 
-Of the language of attribute mappings and conditions (CEL), what this suite's documentation uses is understood: `assertion.<claim>`, and
-equalities joined by `&&`; also `startsWith`, with which a condition lets in more than it should. Anything else is refused when it is set,
-never ignored.
+Attribute mappings and conditions are in a language (CEL) of which only the part in this suite's documentation is supported:
+`assertion.<claim>`, and equalities joined by `&&`; also `startsWith`, for tests of conditions that are too wide. Anything else is refused
+when it is set, never ignored.
 """
 
 import json
@@ -25,15 +25,15 @@ _TESTS: Final[Mapping[re.Pattern[str], Callable[[str, str], bool]]] = {
 
 
 class UnknownResource(Exception):
-    """There is none of this name."""
+    """There is no resource of this name."""
 
 
 class ResourceExists(Exception):
-    """There is one of this name."""
+    """There is a resource of this name already."""
 
 
 class BadResource(Exception):
-    """It says something that Google would refuse, or that is not supported here."""
+    """The resource is invalid for Google, or uses something that is not supported here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +49,11 @@ class OidcProvider:
     disabled: bool = False
 
     def accepted_audiences(self, name: str) -> tuple[str, ...]:
-        """What a token's `aud` may be; `name` is the provider's own."""
+        """The values that a token's `aud` may have; `name` is the provider's own name."""
         return self.audiences or (f"//iam.googleapis.com/{name}", f"https://iam.googleapis.com/{name}")
 
     def attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
-        """What the mapping makes of a token's claims. Raises KeyError, with the claim, if it has none of one."""
+        """A token's claims after the mapping. Raises KeyError, naming the claim, if the token lacks a mapped claim."""
         return {attribute: str(claims[_claim_of(expression)]) for attribute, expression in self.mapping.items()}
 
     def admits(self, claims: Mapping[str, Any]) -> bool:

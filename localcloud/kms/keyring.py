@@ -159,14 +159,14 @@ class KeyRing:
             self._change(name, number, is_disabled=disabled)
 
     def destroy(self, name: str, number: int) -> None:
-        """Schedules the version's destruction: it is of no use from now on. Raises `UnknownKey`, `WrongState`."""
+        """Schedules the version's destruction; it cannot be used from now on. Raises `UnknownKey`, `WrongState`."""
         with self._lock:
             self._require(name, number, {VersionState.ENABLED, VersionState.DISABLED}, "enabled or disabled")
             destroy_at = self.now() + timedelta(seconds=self.get(name).destroy_after_seconds)
             self._change(name, number, destroy_at=destroy_at.isoformat())
 
     def restore(self, name: str, number: int) -> None:
-        """Takes a scheduled destruction back; the version is disabled then. Raises `UnknownKey`, `WrongState`."""
+        """Cancels a scheduled destruction; then the version is disabled. Raises `UnknownKey`, `WrongState`."""
         with self._lock:
             self._require(name, number, {VersionState.DESTROY_SCHEDULED}, "scheduled for destruction")
             self._change(name, number, is_disabled=True, destroy_at=None)
@@ -221,7 +221,7 @@ class KeyRing:
             raise ValueError(f"{self._path} is not a key ring: put back a copy, or move it away to start with new keys") from error
 
     def _save(self) -> None:
-        """What is destroyed by now is erased with the next change."""
+        """Also erases the secrets of versions whose destruction is due."""
         for key in self._keys.values():
             key.versions = [replace(one, secret="") if one.state(self.now()) == VersionState.DESTROYED else one for one in key.versions]
         stored = {"rings": sorted(self._rings), "keys": {name: asdict(key) for name, key in self._keys.items()}}

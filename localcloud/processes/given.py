@@ -17,7 +17,7 @@ from services.platform.environment.unknown import Unknown, of_all_services, unkn
 FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE = "CONVERGENCE_", "GATEWAY_", "CONSOLE_"
 OURS = (FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE)
 LOCATIONS = "CONVERGENCE_TENANT_LOCATIONS"
-# Of a caller of the suite, e.g. its API key: no setting, and no business of the services.
+# Variables for callers of the suite, e.g. an API key. They are no settings, and services do not get them.
 FOR_CLIENTS = frozenset(
     f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE", "DEBUG")
 )
@@ -36,7 +36,7 @@ DECIDED_BY = {
     "CONSOLE_LISTEN_PORT": "CONSOLE_PORT",
     **{f"CONVERGENCE_{name.upper()}_ADDRESS": f"{name.upper()}_PORT" for name in SERVICES},
 }
-"""Of what the stack decides: the setting of the stack that has a say in it."""
+"""Variables that the stack decides, with the stack's own setting that changes them."""
 # The jobs and the printed lines call the gateway over plain HTTP. docs/google-cloud.md says how to try TLS.
 PLAIN_HTTP = frozenset({"GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"})
 
@@ -50,7 +50,7 @@ class GivenSettings:
     ignored: tuple[str, ...]
     """The variables that the stack decides, e.g. addresses, ports and keys: what was set for them has no effect."""
     unknown: tuple[Unknown, ...] = ()
-    """Those that no process reads. They are passed on all the same: the processes' logs say it, too."""
+    """Variables that no process reads. They are passed on nevertheless: the processes' logs name them, too."""
 
     def __repr__(self) -> str:
         """For example `GivenSettings(passed_on=('GATEWAY_TIMEOUT_SECONDS',), ignored=())`."""

@@ -12,10 +12,10 @@ from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 PYTHON = (sys.executable, "-m")
 PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
 TENANT_CLOUDS = ("aws", "azure", "google_sts")
-"""What tenants have in their clouds, beside BigQuery."""
+"""The emulators of tenants' clouds, besides BigQuery."""
 WITH_SAMPLE = (*TENANT_CLOUDS, *PROCESSES, "sample")
 ALL = (*TENANT_CLOUDS, *PROCESSES, "console", "sample")
-"""What `make up` starts."""
+"""The processes that `make up` starts."""
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 # Which tenants' clouds a service calls.

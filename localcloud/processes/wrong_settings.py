@@ -1,4 +1,6 @@
-"""What processes would not start with, said of all of them before any is started: each alone would say it in its own log, one a try."""
+"""Checks the settings of all processes before any is started. Otherwise each process would report only its own wrong setting, in its own
+log.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Final

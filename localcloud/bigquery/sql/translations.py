@@ -141,8 +141,8 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
 
 
 def save(resource: Any, *keys: str) -> Any:
-    """`metadata.save`: clears the cache, because a function may return another type now. Nothing is cached while there is a row access
-    policy, so deleting the last policy needs no more.
+    """`metadata.save`: clears the cache after a routine or a row access policy was stored, because translations may differ now. While there
+    is a policy nothing is cached, so deleting the last policy needs no more.
     """
     saved = _save(resource, *keys)
     if isinstance(resource, (Routine, RowAccessPolicy)):

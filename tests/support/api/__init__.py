@@ -1,1 +1,1 @@
-"""Answers of the gateway against the OpenAPI document: whether they are as it says, and examples for it."""
+"""Compares the gateway's answers with the OpenAPI document, and records examples for it."""

@@ -1,4 +1,4 @@
-"""A client that holds every answer to the OpenAPI document."""
+"""A client that checks every answer against the OpenAPI document."""
 
 from typing import override
 
@@ -7,7 +7,7 @@ from tests.support.api.conformance import faults, find_rpc
 
 
 class CheckedRest(Rest):
-    """As Rest. Raises AssertionError for an answer that is not as the document says."""
+    """As Rest. Raises AssertionError for an answer that differs from the document."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Whether an answer is as the OpenAPI document says: fields, types, words, and the reasons of errors."""
+"""Checks an answer against the OpenAPI document: fields, types, words, and the reasons of errors."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tools.openapi.refusals import OF_OTHER_PATHS, refusals
 
 @cache
 def document() -> dict[str, Any]:
-    """The document, with which an answer must agree: no field that it does not know, so that none lacks a description."""
+    """The document, made strict: an answer must not have a field that the document lacks, so that every field has a description."""
     found = openapi(read_descriptors())
     for name, schema in found["components"]["schemas"].items():
         if "properties" in schema and name not in {"Error", "ErrorInfo", "BadRequest", "RequestInfo", "RetryInfo"}:
@@ -35,7 +35,7 @@ def find_rpc(method: str, path: str) -> str:
 
 
 def faults(name: str, status: int, body: Any, reason: str) -> list[str]:
-    """What is wrong with the answer of an RPC; empty: nothing."""
+    """The faults of an RPC's answer; empty if it conforms."""
     if status != 200:
         return list(_faults_of_refusal(name, status, body, reason))
     [(kind, content)] = operation(name)["responses"]["200"]["content"].items()
@@ -51,7 +51,7 @@ def operation(name: str) -> dict[str, Any]:
 
 
 def validator(schema: Any) -> Draft202012Validator:
-    """Of a schema of the document."""
+    """A validator for a schema of the document."""
     return Draft202012Validator({**schema, "components": document()["components"]})
 
 

@@ -1,4 +1,4 @@
-"""What differs from one recording to the next, made the same: ids, times, keys, addresses."""
+"""Replaces values that differ from one recording to the next: ids, times, keys, addresses."""
 
 import json
 import re
@@ -20,7 +20,7 @@ KEYS: Final = {
     "entry_hash": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
     "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
 }
-"""Values of fields that are secret, or new each time."""
+"""Replacements for fields that are secret or new each time."""
 MOST: Final = {"steps": 4, "dq_results": 2, "templates": 1, "commands": 2}
 """Elements that are kept of long lists, which are for programs to read."""
 FRAMES: Final = 5

@@ -17,14 +17,14 @@ type Ask = Callable[..., Answer]
 
 @dataclass(kw_only=True, slots=True)
 class Recorded:
-    """What was said."""
+    """The recorded calls and errors."""
 
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By the RPC's name: the fields of `Example`."""
     errors: dict[str, Any] = field(default_factory=dict)
     """Bodies, by reason."""
     names: dict[str, str] = field(default_factory=dict)
-    """What stands for ids in the examples, e.g. `acme_corp` for the tenant's."""
+    """Replacements for ids in the examples, e.g. `acme_corp` for the tenant's."""
 
     def call(
         self,

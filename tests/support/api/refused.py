@@ -21,7 +21,7 @@ NOTHING = "00000000-0000-4000-8000-000000000000"
 def record_refusals(suite: Suite, private_key: Rsa, tenant: Tenant, recorded: Recorded) -> None:
     """Makes the calls. `tenant` has credentials of Google Cloud; another one is made for its limits."""
     with ThreadPoolExecutor(1) as pool:
-        # The gateway waits some seconds for the rest.
+        # The gateway waits some seconds for the rest of the request.
         late = pool.submit(_unfinished, _schedules(suite, tenant), dict(tenant.rest.headers))
         _of_keys(suite, tenant, recorded)
         _of_requests(suite, tenant, recorded)
@@ -62,7 +62,7 @@ def _of_requests(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
 
 
 def _not_now(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
-    """What is there, but in a state in which it cannot be done."""
+    """Calls about resources that exist, but whose state does not allow the call."""
     ask: Ask = recorded.call
     of, mine, path = {"tenant_id": tenant.tenant_id}, tenant.rest, f"/api/v1/tenants/{tenant.tenant_id}"
     [run, *_] = ask(mine, "ListRuns", query={"status": "COMPLETED"}, **of).body["runs"]

@@ -1,4 +1,4 @@
-"""All public RPCs called in the order in which they make sense: a tenant is made, loads a day's costs, looks at them, and leaves."""
+"""Calls all public RPCs in a sensible order: a tenant is created, loads a day's costs, reads them, and is offboarded."""
 
 from datetime import date
 from functools import partial
@@ -60,7 +60,7 @@ def record_calls(suite: Suite, private_key: Rsa, recorded: Recorded) -> Tenant:
 
 
 def record_end(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
-    """What ends a tenant."""
+    """Makes the calls that end a tenant."""
     of = {"tenant_id": tenant.tenant_id}
     ask: Ask = recorded.call
     ask(suite.admin, "SuspendTenant", **of)

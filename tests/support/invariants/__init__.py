@@ -1,10 +1,10 @@
-"""What must always hold, read from the tables once everything is at rest: after load, after faults, after anything.
+"""Checks the invariants in the tables once everything is at rest: after load, after faults, after any test.
 
     tables = read_tables(warehouse, control_dataset)
     hold(tables, observed)          # AssertionError: every invariant that does not hold, with the row that shows it
 
-`observed` is what callers were answered and what their sources hold; without it, what the tables say of each other is checked all the same.
-At rest means: no process is down, the jobs of Cloud Scheduler have fired until they found nothing to do, and leases had time to run out.
+`observed` has the answers that callers got and the rows of their sources. Without it, only the tables are compared with each other. At rest
+means: no process is down, the jobs of Cloud Scheduler have fired until they found nothing to do, and leases had time to expire.
 
     ledger        The quota is a gate: as many units as runs began, an outcome for each, no slot held, one row a tenant and day.
     runs          A run has one row and ended once; its fence is closed unless it COMPLETED; what a caller was promised is there.

@@ -10,7 +10,7 @@ from tests.support.invariants.violation import Violation
 
 
 def audit_violations(tables: Tables) -> Iterator[Violation]:
-    """Of all chains. What a killed process had not appended yet is in none; this is about what is."""
+    """Checks all chains. Entries that a killed process had not appended yet are missing; only appended ones are checked."""
     heads = [Head(chain=row["chain"], seq=row["seq"], hash=row["entry_hash"]) for row in tables.audit_heads if row["seq"]]
     for verdict in verify([{**row, "hash": row["entry_hash"]} for row in tables.audit_log], heads):
         if verdict.problem is not None:

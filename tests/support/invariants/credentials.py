@@ -15,7 +15,7 @@ type Decrypt = Callable[[bytes, bytes], bytes]
 
 
 def credential_violations(tables: Tables, observed: Observed, decrypt: Decrypt | None) -> Iterator[Violation]:
-    """Of all tenants. Without `decrypt` nothing is opened."""
+    """Checks all tenants. Without `decrypt` no credentials are decrypted."""
     rows = {(row["tenant_id"], row["provider"]): row for row in tables.credentials}
     for (tenant_id, provider), count in Counter((row["tenant_id"], row["provider"]) for row in tables.credentials).items():
         if count > 1:
@@ -34,7 +34,7 @@ def credential_violations(tables: Tables, observed: Observed, decrypt: Decrypt |
             what = f"{len(sealed.acknowledged)} calls were answered with 200, {written} are in the audit log"
             yield Violation(invariant="credentials.audited", where=where, what=what)
         if decrypt is not None:
-            # Calls of one tenant were made one after the other: the last one that was answered, or any without an answer.
+            # A tenant's calls were made one after the other. So the row is from the last answered call, or from any call without an answer.
             yield from _opened(row, [*sealed.acknowledged[-1:], *sealed.unanswered], decrypt, rows)
 
 

@@ -15,7 +15,7 @@ from tests.support.invariants.violation import Violation
 
 
 def violations(tables: Tables, observed: Observed | None = None, *, decrypt: Decrypt | None = None) -> list[Violation]:
-    """Everything that does not hold; empty: all does. See the package for what is looked at. No I/O but `decrypt`'s."""
+    """All violated invariants; empty if all hold. The package lists the invariants. No I/O but `decrypt`'s."""
     observed = observed or Observed()
     return [
         *ledger_violations(tables, observed),
@@ -29,6 +29,6 @@ def violations(tables: Tables, observed: Observed | None = None, *, decrypt: Dec
 
 
 def hold(tables: Tables, observed: Observed | None = None, *, decrypt: Decrypt | None = None, also: Sequence[Violation] = ()) -> None:
-    """Raises AssertionError, naming every violation; `also`: those that were found elsewhere, e.g. on disk."""
+    """Raises AssertionError, naming every violation. `also`: violations found elsewhere, e.g. on disk."""
     found = [*violations(tables, observed, decrypt=decrypt), *also]
     assert not found, "\n".join(["these do not hold:", *map(str, found)])

@@ -13,8 +13,8 @@ from tests.support.invariants.violation import Violation
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counted:
-    """What the ledger must have counted of a tenant's runs. Of a run that was ended at its deadline it is unknown whether a reservation was
-    left to settle, and whether its unit had been given back: its row may have appeared after that.
+    """The counts that the ledger must have for a tenant's runs. For a run that was ended at its deadline two facts are unknown: whether a
+    reservation was left to settle, and whether its unit had been given back, because its row may have appeared after that.
     """
 
     units: int
@@ -26,7 +26,7 @@ class Counted:
 
 
 def counted(runs: list[Row]) -> Counted:
-    """Of folded rows. A retry takes no unit, so of a scheduled run the first attempt counts."""
+    """The counts for folded rows. A retry takes no unit, so only the first attempt of a scheduled run counts."""
     admitted = [run for run in runs if is_admitted(run)]
     return Counted(
         units=sum(run["run_id"] is None or run["attempt"] == 1 for run in admitted),
@@ -68,7 +68,7 @@ def _of_tenant(tenant_id: str, rows: list[Row], runs: list[Row], observed: Obser
 
 
 def _sums(tenant_id: str, rows: list[Row], runs: list[Row]) -> Iterator[Violation]:
-    """What no reset takes away: units of a month, and runs that have ended."""
+    """Checks the sums that no reset changes: units of a month, and runs that have ended."""
     expected = counted(runs)
     months = {f"{row['usage_date']:%Y-%m}": row["pipelines_run_month"] or 0 for row in rows}
     units, ended = sum(months.values()), sum(row["runs_ended"] or 0 for row in rows)

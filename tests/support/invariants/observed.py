@@ -1,4 +1,4 @@
-"""What callers were answered, and what tenants' sources hold: the tables must agree with it."""
+"""The answers that callers got, and the rows of tenants' sources. The tables must agree with both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sealed:
-    """What a tenant has sent for a provider, in the order of its calls. Which of the unanswered ones took effect is unknown."""
+    """The credentials that a tenant has sent for a provider, in the order of its calls. Which unanswered calls took effect is unknown."""
 
     acknowledged: Sequence[bytes] = field(repr=False)
     """A part of each secret that was stored with 200."""
@@ -18,12 +18,12 @@ class Sealed:
 
 @dataclass(kw_only=True)
 class Observed:
-    """Filled in while the suite is used. Everything is by tenant, and may be left empty: then it is not checked."""
+    """Filled in while the suite is used. Every field is by tenant; an empty field is not checked."""
 
     exports: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """The rows of a tenant's billing export; they do not change."""
     started: dict[str, set[str]] = field(default_factory=dict)
-    """Ids of runs that a call to run a pipeline was answered with 200."""
+    """Ids of runs from calls to run a pipeline that were answered with 200."""
     by_key: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     """The ids that calls with an Idempotency-Key got, by tenant and key."""
     unanswered_starts: dict[str, int] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Observed:
     schedules: dict[str, set[str]] = field(default_factory=dict)
     """Schedules whose creation was answered with 200."""
     deletions: dict[str, set[str]] = field(default_factory=dict)
-    """Schedules that somebody asked to delete, whatever the answer."""
+    """Schedules that a caller asked to delete, whatever the answer."""
     due: set[tuple[str, datetime]] = field(default_factory=set)
     """Fire times that a trigger must have queued: schedule and moment."""
     backfilled: set[tuple[str, date]] = field(default_factory=set)
@@ -45,8 +45,8 @@ class Observed:
     clock_ahead: timedelta = timedelta()
     """How far the services' clocks are ahead of BigQuery's, which writes down when a table was created."""
     crossed_midnight: bool = False
-    """The services' clock has: then counters of a day are checked by their sums only."""
+    """True if the services' clock has passed midnight: then a day's counters are checked by their sums only."""
     focus_may_lag: bool = True
-    """A run that died between the two tables, or was overtaken by one that did, leaves FOCUS behind; the ledger of days says so, and the
-    next run of the day brings it up. False: each day has had such a run.
+    """True: FOCUS may be older than billing_cost_daily. A run that died between the two tables, or was overtaken by one that did, leaves it
+    behind; the ledger of days records this, and the next run of the day corrects it. False: each day has had such a next run.
     """

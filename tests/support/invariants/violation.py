@@ -1,11 +1,11 @@
-"""One thing that does not hold."""
+"""A violated invariant."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Violation:
-    """An invariant, where it does not hold, and what shows it."""
+    """The invariant, the place, and the evidence."""
 
     invariant: str
     """Its short name, e.g. `ledger.units`."""

@@ -5,32 +5,34 @@
         ...  # BIGQUERY_EMULATOR_HOST=rules.url
 
 What it adds; each is an option of `StrictBigQuery`, or always on.
-    conflicts   Always on. Of UPDATE, DELETE and MERGE two run at a time on a table and twenty wait. A transaction holds each table from
-                its first mutation of it to its end: plain mutations wait for that end. A transaction is cancelled, "Transaction is aborted
-                due to concurrent update against table X.", when it comes to mutate a table that another open transaction has mutated, that
-                a plain mutation is changing, or that anybody has mutated since its BEGIN. INSERT conflicts with nothing, nor does SELECT.
-                All of this by table, whatever rows or partitions are meant ("Multi-statement transactions", concurrency; "Data
-                manipulation language", concurrent jobs).
+    conflicts   Always on, by table, whichever rows or partitions are changed ("Multi-statement transactions", concurrency; "Data
+    manipulation
+                language", concurrent jobs). INSERT and SELECT conflict with nothing.
+                - Two UPDATE, DELETE or MERGE statements run at a time on a table, and twenty wait.
+                - A transaction holds each table from its first mutation of it to its end. Plain mutations wait for that end.
+                - A transaction is cancelled, "Transaction is aborted due to concurrent update against table X.", when it is about to mutate
+                  a table that another open transaction has mutated, that a plain mutation is changing, or that was mutated since its BEGIN.
     rate        25 DML statements in 10 seconds a table ("Quotas and limits").
     seconds     How long each statement takes, so that budgets are felt. A script takes as long as its statements together.
     streaming   Streamed rows cannot be changed ("Streaming data", limitations). `young_seconds`: what is streamed into a table younger
                 than that is accepted, and lost, as happens after a table was made anew ("Metadata errors for streaming inserts").
     bad minutes `job_error_every`: each n-th job fails with 400 jobBackendError and does nothing ("Error messages").
-                `poll_error_every`: each n-th question for a job is answered 503. `lose_every`: each n-th change is done and its answer
-                lost. `longest_delay`: requests arrive late.
-    billing     `billing`: what each statement of a job is billed; a job that would be billed more than its maximumBytesBilled is refused,
-                and what it was billed is part of the job ("Estimate and control costs").
-    rights      `iam`: who made a dataset, and who was given what (`iam.py`). Each account has a proxy URL of its own,
+                `poll_error_every`: each n-th request for a job's state is answered 503. `lose_every`: each n-th change is done and its
+                answer lost. `longest_delay`: requests arrive late.
+    billing     `billing`: the bytes billed for each statement of a job. A job that would be billed more than its maximumBytesBilled is
+                refused. The job's description has the bytes billed ("Estimate and control costs").
+    rights      `iam`: who made a dataset, and which rights were granted (`iam.py`). Each account has its own proxy URL,
                 `rules.url_of(account)`, which its process gets as BIGQUERY_EMULATOR_HOST.
 
 How a script is placed in time
-    The emulator runs a script as a whole; BigQuery runs one statement after the other. So the proxy walks through the script first: it
-    takes each statement's place in the queue of its table (a plain mutation) or for the rest of the transaction (a mutation inside one),
-    stays there as long as the statement takes, and goes on. At the last statement that changes something it hands the whole script to
-    the emulator, with what that statement and its transactions hold still held; then it lets go, and waits for the reads that follow. A
-    script that is cancelled on the way was never sent on: nothing of it has happened, but its time is spent. So the order in which
-    a script touches tables matters as it does on BigQuery: a table that a transaction mutates last is held for that statement only, but
-    must have been left alone since BEGIN.
+    The emulator runs a script as a whole; BigQuery runs one statement after the other. So the proxy first simulates the script's time:
+    - For each statement it takes the table: a plain mutation takes its turn in the table's queue; a mutation in a transaction takes the
+      table until the transaction ends. It waits as long as the statement takes, and goes on.
+    - At the last statement that changes something it sends the whole script to the emulator, while the tables of that statement and of the
+      script's transactions are still held. Then it releases them, and waits for the reads that follow.
+    - A script that is cancelled before was never sent on: it has changed nothing, but its time is spent.
+    So the order in which a script uses tables matters as in BigQuery: a table that a transaction mutates last is held for that statement
+    only, but must not have been mutated by others since BEGIN.
 
 Where the model is stricter than BigQuery, or simpler
     Every branch of an IF is walked, and a ROLLBACK in one changes nothing: a transaction lasts until its COMMIT. A mutation that finds no

@@ -1,4 +1,4 @@
-"""Which statement may change which table now. No I/O and no waiting; time is the order of calls."""
+"""Decides which statement may change which table now. No I/O and no waiting; time is the order of calls."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,32 +22,32 @@ class Conflicts:
     """Plain mutations that run on a table at a time."""
     _now: int = 0
     _held: dict[str, Transaction] = field(default_factory=dict)
-    """By which open transaction a table is mutated."""
+    """By table: the open transaction that has mutated it."""
     _running: Counter[str] = field(default_factory=Counter)
     """Plain mutations under way."""
     _changed: dict[str, int] = field(default_factory=dict)
-    """When a table was last mutated by what has committed."""
+    """By table: the time of its last committed mutation."""
 
     def begin(self) -> Transaction:
-        """A transaction begins: from now on others' mutations count against it."""
+        """A transaction begins. From now on other mutations may cancel it."""
         self._now += 1
         return Transaction(began=self._now)
 
     def mutate(self, transaction: Transaction, table: str) -> None:
-        """The transaction comes to mutate `table`. Raises Refused if it is cancelled for that; `roll_back` it then."""
+        """The transaction is about to mutate `table`. Raises Refused if it is cancelled; then call `roll_back`."""
         if self._held.get(table, transaction) is not transaction or self._running[table] or self._changed.get(table, 0) > transaction.began:
             raise aborted(table)
         self._held[table] = transaction
         transaction.mutated.add(table)
 
     def commit(self, transaction: Transaction) -> None:
-        """What the transaction mutated is changed for everybody, and free."""
+        """The transaction's changes are visible, and its tables are free."""
         self._now += 1
         self._changed |= dict.fromkeys(transaction.mutated, self._now)
         self.roll_back(transaction)
 
     def roll_back(self, transaction: Transaction) -> None:
-        """What the transaction mutated is free, and as it was."""
+        """The transaction's changes are undone, and its tables are free."""
         for table in transaction.mutated:
             del self._held[table]
         transaction.mutated.clear()

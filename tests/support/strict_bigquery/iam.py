@@ -1,4 +1,4 @@
-"""Who may do what: rights as BigQuery gives them, which the emulator does not know. No I/O.
+"""BigQuery's access rights, which the emulator does not know. No I/O.
 
 From "BigQuery IAM roles and permissions", "Basic roles" and the REST reference of datasets (`access`): a role on a project holds for all
 its datasets; bigquery.user lets an account make datasets, and do nothing in those of others. A dataset that is made without `access` has
@@ -32,8 +32,8 @@ _NEEDED = {READER: "bigquery.tables.getData", WRITER: "bigquery.tables.updateDat
 
 @dataclass(kw_only=True)
 class Iam:
-    """Rights on projects as they were given, and on datasets as they were made. Datasets it has never seen made are not guarded: the
-    emulator says whether they exist.
+    """Rights on projects as granted, and on datasets as created. Datasets whose creation it has not seen are not guarded: the emulator
+    answers whether they exist.
     """
 
     roles: Mapping[str, Mapping[str, Iterable[str]]]

@@ -23,7 +23,7 @@ UNTIMED = frozenset({Kind.BEGIN, Kind.COMMIT})
 
 @dataclass(kw_only=True)
 class StrictBigQuery:
-    """BigQuery's rules, and what goes wrong on the way; see the package."""
+    """BigQuery's rules, and injected faults; see the package."""
 
     upstream: str
     """host:port of the emulator."""
@@ -31,26 +31,26 @@ class StrictBigQuery:
     seconds: tuple[float, float] = (0.0, 0.0)
     """How long a statement takes: from, to."""
     lose_every: int = 0
-    """Every so manieth statement that changes something is done, and its answer lost; 0: none is."""
+    """Each n-th statement that changes something is done, and its answer lost; 0: never."""
     job_error_every: int = 0
-    """Every so manieth job fails with 400 jobBackendError and does nothing; 0: none does."""
+    """Each n-th job fails with 400 jobBackendError and does nothing; 0: never."""
     poll_error_every: int = 0
-    """Every so manieth question for a job is answered 503; 0: none is."""
+    """Each n-th request for a job's state is answered 503; 0: never."""
     young_seconds: float = 0.0
-    """What is streamed into a table that was made less than so long ago is lost; BigQuery may do that for a minute and more."""
+    """Rows streamed into a table younger than this are lost. In BigQuery this may last for a minute and more."""
     longest_delay: float = 0.0
     """Seconds; each request waits for a part of it."""
     billing: Billing = field(default_factory=Billing)
     """What jobs are billed."""
     iam: Iam | None = None
-    """None: everybody may do everything."""
+    """None: every caller may do everything."""
     refused: Counter[str] = field(default_factory=Counter)
     """How often a rule was applied, by reason; `lost` are answers, `swallowed` streamed requests."""
     aborted: Counter[str] = field(default_factory=Counter)
     """How often a transaction was cancelled, by `dataset.table`."""
     url: str = ""
     callers: Sequence[str] = ()
-    """Who else gets an URL of its own, with all rights; see `passing`."""
+    """Further callers with a URL of their own and all rights; see `passing`."""
     urls: dict[str, str] = field(default_factory=dict)
     """The proxy's URL for each account of `iam`, and each of `callers`."""
     sleep: Callable[[float], None] = time.sleep
@@ -62,7 +62,7 @@ class StrictBigQuery:
     _outstanding: Counter[str] = field(default_factory=Counter)
     _begun: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _upstream: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
-    """The emulator gets mutations of a table one at a time: BigQuery makes two that meet come out as if they had come so, it cannot."""
+    """The emulator gets the mutations of a table one at a time. BigQuery serializes concurrent ones; the emulator cannot."""
     _streamed: set[str] = field(default_factory=set)
     _made: dict[str, float] = field(default_factory=dict)
     _count: Counter[str] = field(default_factory=Counter)
@@ -74,15 +74,15 @@ class StrictBigQuery:
 
     @contextmanager
     def passing(self, request: Request, caller: str) -> Iterator[None]:
-        """Around all that is done for a request; for faults of one's own. May raise Refused, and Lost. `caller`: whose URL was used; empty
-        for `url`.
+        """Encloses the handling of a request. Subclasses inject faults here. May raise Refused and Lost. `caller`: the account or caller
+        whose URL was used; empty for `url`.
         """
         yield
 
     @contextmanager
     def statement(self, sql: str, dataset: str) -> Iterator[None]:
-        """Around the emulator's work on `sql`, a statement or a script. Raises Refused, then nothing must run. See the package for the
-        order of things; `sql` may be empty, for requests that are no query.
+        """Encloses the emulator's work on `sql`, a statement or a script; empty for requests that are no query. If it raises Refused,
+        nothing must run. The package describes the order.
         """
         script = parse(sql, dataset)
         self._admit(script)
