@@ -6,8 +6,7 @@
 
 What it adds; each is an option of `StrictBigQuery`, or always on.
     conflicts   Always on, by table, whichever rows or partitions are changed ("Multi-statement transactions", concurrency; "Data
-    manipulation
-                language", concurrent jobs). INSERT and SELECT conflict with nothing.
+                manipulation language", concurrent jobs). INSERT and SELECT conflict with nothing.
                 - Two UPDATE, DELETE or MERGE statements run at a time on a table, and twenty wait.
                 - A transaction holds each table from its first mutation of it to its end. Plain mutations wait for that end.
                 - A transaction is cancelled, "Transaction is aborted due to concurrent update against table X.", when it is about to mutate
