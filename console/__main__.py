@@ -5,7 +5,8 @@ import logging
 import uvicorn
 
 from console.app import create_app
-from console.settings import read
+from console.settings import ConsoleSettings
+from services.platform.environment.reading import read
 
 GRACE_SECONDS = 3
 """Streams of live runs never end by themselves; browsers open them again."""
@@ -13,7 +14,7 @@ GRACE_SECONDS = 3
 
 def main() -> None:
     """Returns after SIGTERM or SIGINT."""
-    settings = read()
+    settings = read(ConsoleSettings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It logs the query of every request that it sends.
     logging.getLogger("httpx").setLevel(logging.WARNING)

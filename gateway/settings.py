@@ -1,19 +1,23 @@
 """What the gateway is set up with."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.platform.environment.reading import EnvironmentSettings
-from services.platform.environment.values import Host, Origins, Port, ProjectId
+from services.platform.environment.values import Host, Origins, Port, ProjectId, SpiffeId, matching
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_A_MINUTE = 2**31 - 1
 """What Envoy counts to."""
 MIN_IDLE_SECONDS = 60
 """Streams of watched runs send something four times in that time."""
+
+type Collector = Annotated[
+    str, matching(r"(https?://[^/:\s]+:\d+/?)?", "give a URL with a port and without a path, e.g. http://collector:4317")
+]
 
 
 class GatewaySettings(EnvironmentSettings):
@@ -34,7 +38,7 @@ class GatewaySettings(EnvironmentSettings):
     executor_host: Host = "127.0.0.1"
     executor_port: Port = 50054
     tls_dir: Path = Field(Path(".local/certs"), description="Holds ca.pem, gateway.pem and gateway.key, towards the services.")
-    spiffe_id: str | None = Field(None, pattern=r"^spiffe://.*\{service\}$", description="As CONVERGENCE_SPIFFE_ID of the services.")
+    spiffe_id: SpiffeId | None = Field(None, description="As CONVERGENCE_SPIFFE_ID of the services.")
     tls_certificate: Path | None = Field(None, description="Certificate chain towards clients, PEM. With it, clients speak TLS.")
     tls_key: Path | None = Field(None, description="Private key of `tls_certificate`, PEM.")
     tls_minimum: Literal["1.2", "1.3"] = Field("1.3", description="The oldest version of TLS that a client may speak.")
@@ -63,9 +67,7 @@ class GatewaySettings(EnvironmentSettings):
         60, gt=0, le=MOST_A_MINUTE, description="Reads of /docs, /openapi.json and /descriptor.binpb, per client address."
     )
     all_documents_per_minute: int = Field(240, gt=0, le=MOST_A_MINUTE, description="Reads of these, of all clients together.")
-    otlp_endpoint: str = Field(
-        "", pattern=r"^(https?://[^/:\s]+:\d+/?)?$", description="As CONVERGENCE_OTLP_ENDPOINT of the services. Empty: no traces."
-    )
+    otlp_endpoint: Collector = Field("", description="As CONVERGENCE_OTLP_ENDPOINT of the services. Empty: no traces.")
     otlp_headers: dict[str, SecretStr] = Field({}, description="As CONVERGENCE_OTLP_HEADERS. A secret.")
     trace_ratio: float = Field(0.05, ge=0, le=1, description="The part of calls that is traced; those that start runs always are.")
     project: ProjectId = Field("convergence-local", description="As GOOGLE_CLOUD_PROJECT of the services; named beside traces in the log.")
@@ -79,7 +81,7 @@ class GatewaySettings(EnvironmentSettings):
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("set both GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY, or neither")
+            raise ValueError("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY: set both or neither")
         return self
 
     def upstream(self, service: str) -> tuple[str, int]:

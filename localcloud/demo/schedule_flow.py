@@ -17,6 +17,8 @@ BILLING = {"provider": "gcp", "domain": "cost", "pipeline_template": "billing", 
 SCHEDULES = f"/api/v1/tenants/{SAMPLE_TENANT}/schedules"
 SCHEDULED_RUNS = f"/api/v1/tenants/{SAMPLE_TENANT}/scheduled-runs"
 MAKE_DUE = "UPDATE tenant_pipeline_configs SET next_run_time = @slot WHERE config_id = @config_id"
+PAST_DAYS_KEPT = 2
+"""Of the rows of `PAST_DAYS`, when those older than 90 days are deleted."""
 PAST_DAYS = """
 INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today, pipelines_succeeded_today)
 SELECT @tenant_id, DATE_SUB(CURRENT_DATE(), INTERVAL days DAY), 7, 7 FROM UNNEST([1, 2, 100]) AS days"""
@@ -118,13 +120,14 @@ class ScheduleFlow:
         self._schedule_says(config_id, "SUCCESS")
 
     def _new_day(self) -> None:
-        self.narrator.tell("\nThe daily reset, with rows of 1, 2 and 100 days ago in the ledger. A second reset changes nothing.")
+        self.narrator.tell("\nThe daily reset, with rows of 1, 2 and 100 days ago in the ledger, twice.")
         self._change(PAST_DAYS, tenant_id=("STRING", SAMPLE_TENANT))
-        for updated, archived in ((3, 1), (2, 0)):
+        for updated, archived in ((3, 1), (PAST_DAYS_KEPT, 0)):
             answer = self.narrator.call(self.admin, "POST", "/api/v1/scheduler/reset-daily-quotas", {}).body
             self.narrator.tell(f"     {answer['message']}")
             counts = (answer["status"], answer["records_updated"], answer["records_archived"])
             self.narrator.expect("what was reset", counts, ("success", updated, archived))
+        self.narrator.tell(f"     the second time, {PAST_DAYS_KEPT} past days are left, whose counters were 0 already: nothing has changed")
         status = self.narrator.call(self.admin, "GET", "/api/v1/scheduler/status").body
         left = {name: status[f"{name}_count"] for name in ("due", "queued", "processing", "failed_today")}
         self.narrator.expect("what is left in the queue", left, dict.fromkeys(left, 0))

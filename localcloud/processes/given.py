@@ -50,7 +50,7 @@ class GivenSettings:
     ignored: tuple[str, ...]
     """The variables that the stack decides, e.g. addresses, ports and keys: what was set for them has no effect."""
     unknown: tuple[Unknown, ...] = ()
-    """Variables that no process reads. They are passed on nevertheless: the processes' logs name them, too."""
+    """Variables that no process reads. They are not passed on, and are named once."""
 
     def __repr__(self) -> str:
         """For example `GivenSettings(passed_on=('GATEWAY_TIMEOUT_SECONDS',), ignored=())`."""
@@ -77,15 +77,17 @@ def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> G
     decided = PLAIN_HTTP.union(caller, *processes.values())
     # A shell that has read `.local/env` has set what is decided anyway.
     new = {name: value for name, value in environment.items() if caller.get(name) != value}
-    given = {name: value for name, value in new.items() if name.startswith(OURS) and name not in FOR_CLIENTS}
-    free = {name: value for name, value in given.items() if name not in decided}
+    # Settings are read whatever the case of their names.
+    given = {name.upper(): value for name, value in new.items() if name.upper().startswith(OURS) and name.upper() not in FOR_CLIENTS}
+    known = {FOR_SERVICES: of_all_services(), FOR_GATEWAY: variables(GatewaySettings), FOR_CONSOLE: variables(ConsoleSettings)}
+    undecided = {name: value for name, value in given.items() if name not in decided}
+    strange = [one for prefix, names in known.items() for one in unknown(undecided, names, prefix=prefix)]
+    free = {name: value for name, value in undecided.items() if any(name in names for names in known.values())}
     services = {name: value for name, value in free.items() if name.startswith(FOR_SERVICES)}
     gateway = {name: value for name, value in free.items() if name.startswith(FOR_GATEWAY)}
     console = {name: value for name, value in free.items() if name.startswith(FOR_CONSOLE)}
     kms = {f"{ENV_PREFIX}MORE_KMS_KEYS": json.dumps(keys)} if (keys := _keys_of(services.get(LOCATIONS, "{}"))) else {}
     extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway, "console": console, "kms": kms}
-    known = {FOR_SERVICES: of_all_services(), FOR_GATEWAY: variables(GatewaySettings), FOR_CONSOLE: variables(ConsoleSettings)}
-    strange = [one for prefix, names in known.items() for one in unknown(free, names, prefix=prefix)]
     ignored = (given.keys() & decided) | (new.keys() & emulator_environment(settings).keys())
     return GivenSettings(extra=extra, ignored=tuple(sorted(ignored)), unknown=tuple(strange))
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from services.platform.errors import PermissionDenied, ResourceExhausted
+from services.platform.money import decimals
 
 type Limit = Literal["DAILY", "MONTHLY", "MONTHLY_COST", "CONCURRENT"]
 
@@ -119,8 +120,8 @@ def left[Number: (int, float)](used: Number, limit: Number | None) -> Number | N
 
 
 def _dollars(amount: float) -> str:
-    """With six decimals where two would say 0.00."""
-    return f"{amount:,.2f}" if abs(amount) >= CENT or amount == 0 else f"{amount:,.6f}"
+    """With six decimals where two would say 0.00, and more where six would say it."""
+    return f"{amount:,.{2 if abs(amount) >= CENT or amount == 0 else decimals(amount, 6)}f}"
 
 
 def _why(limit: Limit, usage: Usage, now: datetime) -> str:

@@ -3,12 +3,19 @@
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from services.platform.environment.values import KeyName
+from services.platform.environment.values import KeyName, matching
 from services.platform.settings import ServiceSettings
 
-Account = Annotated[str, StringConstraints(pattern=r"^[^@\s:]+@[^@\s:]+$")]
+Account = Annotated[str, matching(r"[^@\s:]+@[^@\s:]+", "give the address of a service account, e.g. executor@P.iam.gserviceaccount.com")]
+type IssuerUrl = Annotated[
+    str,
+    matching(
+        r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
+        "give the gateway's public URL without a slash at its end, e.g. https://api.example.com",
+    ),
+]
 
 
 class CredentialsSettings(ServiceSettings):
@@ -26,7 +33,7 @@ class CredentialsSettings(ServiceSettings):
     key_survey_seconds: float = Field(default=21_600.0, ge=0)
     """How often the versions in use are counted, with one statement; 0: never."""
 
-    issuer_url: Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$")] | None = None
+    issuer_url: IssuerUrl | None = None
     """The public URL of the gateway, without a slash at its end: the issuer of identity tokens. Clouds read `/.well-known/` below it and
     demand https. None: tenants cannot let this installation in by federation. It never changes: tenants' clouds trust this text.
     """
@@ -40,7 +47,7 @@ class CredentialsSettings(ServiceSettings):
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if (self.issuer_url is None) != (self.token_signing_key is None):
-            raise ValueError("set CONVERGENCE_ISSUER_URL and CONVERGENCE_TOKEN_SIGNING_KEY, or neither")
+            raise ValueError("CONVERGENCE_ISSUER_URL and CONVERGENCE_TOKEN_SIGNING_KEY: set both or neither")
         return self
 
     @property

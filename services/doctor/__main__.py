@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import structlog
 from google.auth.exceptions import DefaultCredentialsError
-from pydantic import ValidationError
 
 from services.doctor.checks import CHECKS, Check, service_settings
 from services.doctor.finding import Looked, NotChecked
 from services.doctor.world import SERVICES, World
 from services.platform.bigquery.client import BigQuery
+from services.platform.environment.reading import wrong_in
 from services.platform.settings import ServiceSettings
 
 DEADLINE_SECONDS = 5.0
@@ -41,11 +42,10 @@ async def _look(check: Check, world: World) -> Looked:
 
 async def main(names: tuple[str, ...]) -> list[Looked]:
     """What is found with this process's environment."""
-    try:
-        settings = ServiceSettings().model_copy(update={"bigquery_deadline_seconds": DEADLINE_SECONDS})
-    except ValidationError as error:
+    if wrong := wrong_in(ServiceSettings, os.environ):
         # Nothing else can be looked at without them.
-        return [Looked(check="settings", findings=service_settings.judge("every service", error))]
+        return [Looked(check="settings", findings=service_settings.judge("every service", wrong))]
+    settings = ServiceSettings().model_copy(update={"bigquery_deadline_seconds": DEADLINE_SECONDS})
     async with AsyncExitStack() as stack:
         try:
             bq = await stack.enter_async_context(BigQuery(settings, service="doctor"))

@@ -125,13 +125,17 @@ class ExecutorSettings(ServiceSettings):
     @model_validator(mode="after")
     def _logs_belong_to_runs(self) -> Self:
         if self.run_days != FOR_EVER and self.step_log_days > self.run_days:
-            raise ValueError("CONVERGENCE_STEP_LOG_DAYS is more than CONVERGENCE_RUN_DAYS: a run's logs are reached by its record")
+            raise ValueError(
+                "CONVERGENCE_STEP_LOG_DAYS: it is more than CONVERGENCE_RUN_DAYS: give that or less, for a run's record leads to its logs"
+            )
         return self
 
     @model_validator(mode="after")
     def _mail_is_whole(self) -> Self:
         if self.notify_smtp_host and not EMAIL.fullmatch(self.notify_smtp_from):
-            raise ValueError("CONVERGENCE_NOTIFY_SMTP_HOST needs CONVERGENCE_NOTIFY_SMTP_FROM, an address of mail")
+            raise ValueError(
+                "CONVERGENCE_NOTIFY_SMTP_FROM: CONVERGENCE_NOTIFY_SMTP_HOST needs it: give an address, e.g. reports@example.com"
+            )
         if bool(self.notify_smtp_user) != bool(self.notify_smtp_password):
-            raise ValueError("set CONVERGENCE_NOTIFY_SMTP_USER and CONVERGENCE_NOTIFY_SMTP_PASSWORD, or neither")
+            raise ValueError("CONVERGENCE_NOTIFY_SMTP_USER and CONVERGENCE_NOTIFY_SMTP_PASSWORD: set both or neither")
         return self

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.platform.environment.reading import EnvironmentSettings
@@ -22,6 +22,9 @@ from services.platform.environment.values import (
     PeerAddress,
     Port,
     ProjectId,
+    SpiffeId,
+    matching,
+    name_for_people,
 )
 from services.platform.identifiers import LocationName, key_fits
 from services.platform.oidc.trusted_issuers import TrustedIssuer
@@ -54,15 +57,15 @@ type AuditDays = Annotated[int, _at_least(7, "an entry that was sent again days 
 
 
 def _known_limits(given: object) -> object:
-    if isinstance(given, Mapping) and (strange := sorted(str(name) for name in given if name not in PLAN_LIMITS)):
-        raise ValueError(f"there is no limit {', '.join(strange)}: there are {', '.join(PLAN_LIMITS)}")
+    if isinstance(given, Mapping) and (strange := sorted(name_for_people(str(name)) for name in given if name not in PLAN_LIMITS)):
+        raise ValueError(f"there is no limit {', '.join(strange)}: use {', '.join(PLAN_LIMITS)}")
     return given
 
 
 def _possible_limits(limits: PlanLimits) -> PlanLimits:
     for name, (least, most) in PLAN_RANGES.items():
         if not least <= getattr(limits, name) <= most:
-            raise ValueError(f"{name} is a number from {least} to {most}")
+            raise ValueError(f"{name}: give a number from {least} to {most}")
     return limits
 
 
@@ -70,7 +73,7 @@ class AdminKey(BaseModel, frozen=True, extra="forbid"):
     """One admin key, by its SHA-256. Two of a role may be active at once, so that a key can be rotated without a gap."""
 
     role: Literal["provisioner", "scheduler"]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, matching(r"[0-9a-f]{64}", "give the SHA-256 of the key as 64 hexadecimal digits in lower case")]
 
 
 class ServiceSettings(EnvironmentSettings):
@@ -82,13 +85,13 @@ class ServiceSettings(EnvironmentSettings):
     """host:port of the gRPC server."""
     metrics_port: Port | None = None
     """Serves Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
-    build_commit: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,40}$")] = "unknown"
+    build_commit: Annotated[str, matching(r"[\w.-]{1,40}", "give a commit, e.g. 84398f92")] = "unknown"
     """The commit that this process was built from, for `convergence_build_info`; the image sets it."""
     tls_dir: Path = Path("/etc/convergence/tls")
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
     tls_reload_seconds: float = Field(default=15.0, gt=0)
     """How often the files in `tls_dir` are read again: renewed certificates are used without a restart."""
-    spiffe_id: Annotated[str, StringConstraints(pattern=r"^spiffe://[a-z0-9._-]+(/[\w.-]+)*/[\w.-]*\{service\}$")] | None = None
+    spiffe_id: SpiffeId | None = None
     """SPIFFE ids of the services, e.g. `spiffe://prod.example.com/ns/convergence/sa/{service}`: one of them, in a caller's certificate, is
     as good as the DNS name `{service}.convergence.internal`. None: DNS names only.
     """
@@ -191,7 +194,7 @@ class ServiceSettings(EnvironmentSettings):
     run_days: RunDays = FOR_EVER
     """How long the records of ended runs are kept: in tenants' datasets, and a month longer in `scheduled_pipeline_runs`; 0: for ever."""
 
-    otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/\s]+/?)?$")] = ""
+    otlp_endpoint: Annotated[str, matching(r"(https?://[^/\s]+/?)?", "give a URL without a path, e.g. http://collector:4317")] = ""
     """Where an OpenTelemetry collector takes traces by OTLP over gRPC: http://host:port, or https with TLS. Empty: no traces."""
     otlp_headers: Mapping[str, SecretStr] = {}
     """JSON: headers that the collector asks for, e.g. `{"authorization": "..."}`. A secret."""
@@ -216,7 +219,7 @@ class ServiceSettings(EnvironmentSettings):
     @classmethod
     def _each_once(cls, given: object) -> object:
         if isinstance(given, Mapping) and len({str(name).upper() for name in given}) < len(given):
-            raise ValueError("CONVERGENCE_TENANT_LOCATIONS names a location twice; leave one key for each")
+            raise ValueError("it names a location twice: leave one key for each")
         return given
 
     @property

@@ -5,7 +5,7 @@ from pydantic import Field, field_validator
 from services.platform.environment.values import Listen
 from services.platform.errors import InvalidArgument
 from services.platform.settings import ServiceSettings
-from services.scheduler.cron.fields import parse_cron
+from services.scheduler.cron.fields import FIELD, parse_cron
 from services.scheduler.cron.trigger_times import HOURLY
 
 AGEING_SECONDS = 1800
@@ -41,7 +41,7 @@ class SchedulerSettings(ServiceSettings):
         try:
             return parse_cron(value).text
         except InvalidArgument as error:
-            raise ValueError(error.message) from error
+            raise ValueError(error.message.removeprefix(f"{FIELD}: ")) from error
 
     @property
     def claim_lease(self) -> float:

@@ -17,10 +17,17 @@ local TAKES = {
   ["type.googleapis.com/google.protobuf.Timestamp"] = [[a time, as \"2026-03-01T00:00:00Z\"]],
 }
 
+-- Which fields a call takes, and where, by the name of its request: filled in from the protos.
+local FIELDS = {
+  -- ${FIELDS}
+}
+
 -- The message for `said`, and the field that is wrong if it is known.
 local function in_plain_words(said)
-  local parameter = said:match([[^Could not find field \"([^"]*)\" in the type \"[%w.]*\"%.$]])
-  if parameter then return ([[There is no query parameter \"%s\" here. Check its name, or leave it out.]]):format(parameter) end
+  local parameter, request = said:match([[^Could not find field \"([^"]*)\" in the type \"([%w.]*)\"%.$]])
+  if parameter then
+    return ([[There is no query parameter \"%s\" here. Check its name, or leave it out.%s]]):format(parameter, FIELDS[request] or "")
+  end
   local field, value, kind = said:match("^([%w_.]*): invalid value (.*) for type ([%w_./]+)$")
   if value == "Starting an object on a scalar field" then return "takes one value, not an object.", kind end
   if field and field ~= "" then return ("%s is not %s."):format(value, TAKES[kind] or "of the kind that it takes"), field end

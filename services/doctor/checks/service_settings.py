@@ -1,16 +1,14 @@
 """Whether each service would take the settings that this process has, and whether any service knows them."""
 
 import os
-from collections.abc import Mapping
-
-from pydantic import ValidationError
+from collections.abc import Iterable, Mapping
 
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.doctor.finding import Finding
 from services.doctor.world import World
 from services.executor.settings import ExecutorSettings
-from services.platform.environment.reading import problems
+from services.platform.environment.reading import wrong_in
 from services.platform.environment.unknown import Unknown, of_all_services, unknown
 from services.platform.settings import ServiceSettings
 from services.scheduler.settings import SchedulerSettings
@@ -25,23 +23,12 @@ SETTINGS: Mapping[str, type[ServiceSettings]] = {
 
 async def look(world: World) -> list[Finding]:
     """Reads the environment as each service does."""
-    wrong = [finding for name in world.names for finding in judge(name, problem_of(SETTINGS[name]))]
+    wrong = [finding for name in world.names for finding in judge(name, wrong_in(SETTINGS[name], os.environ))]
     return [*wrong, *map(finding_of, unknown(os.environ, of_all_services()))]
 
 
-def problem_of(settings: type[ServiceSettings]) -> ValidationError | None:
-    """Why the environment is no set of settings; None: it is."""
-    try:
-        settings()
-    except ValidationError as error:
-        return error
-    return None
-
-
-def judge(service: str, error: ValidationError | None) -> list[Finding]:
-    """A finding for each variable; never with its value, which may be a secret. Pure."""
-    if error is None:
-        return []
+def judge(service: str, wrong: Iterable[str]) -> list[Finding]:
+    """A finding for each line of what is wrong; never with a value, which may be a secret. Pure."""
     return [
         Finding(
             name="settings-invalid",
@@ -49,7 +36,7 @@ def judge(service: str, error: ValidationError | None) -> list[Finding]:
             problem=f"{service} does not start: {one}",
             mend="env | grep -o '^CONVERGENCE_[A-Z_]*'   # docs/google-cloud.md lists all settings, with their defaults",
         )
-        for one in problems(ServiceSettings, error)
+        for one in wrong
     ]
 
 

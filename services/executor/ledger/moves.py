@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Self
 
+from services.platform.money import decimals
+
 COST_MOVES: Final = "ARRAY<STRUCT<usage_date DATE, currency STRING, before NUMERIC, after NUMERIC, was_final BOOL>>"
 """GoogleSQL type of a publish's moves; the fields of CostMove."""
 
@@ -30,7 +32,8 @@ class CostMove:
     def text(self) -> str:
         """For people."""
         after_final = ", although the day was final" if self.was_final else ""
-        return f"{self.usage_date} {self.delta:+.2f} {self.currency or ''}".rstrip() + f" to {self.after:.2f}{after_final}"
+        delta, after = (f"{one:{sign}.{decimals(one)}f}" for one, sign in ((self.delta, "+"), (self.after, "")))
+        return f"{self.usage_date} {delta} {self.currency or ''}".rstrip() + f" to {after}{after_final}"
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.executor.errors import StepError
+from services.platform.money import decimals
 
 BYTES_READ: Final = "bytes_read"
 COST: Final = "cost_usd"
@@ -81,4 +82,4 @@ def _size(size: float) -> str:
 
 
 def _dollars(usd: float) -> str:
-    return f"{usd:,.6f} USD"
+    return f"{usd:,.{decimals(usd, 6)}f} USD"

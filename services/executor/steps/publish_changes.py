@@ -7,6 +7,7 @@ from typing import Any, Final
 from services.executor.errors import StepError
 from services.executor.ledger.moves import CostMove
 from services.executor.steps.publish_script import ACCEPT_LESS
+from services.platform.money import decimals
 
 DIGITS: Final = 6
 """Decimal places of money in a step's log line: further ones of a FLOAT64 sum are noise."""
@@ -60,7 +61,8 @@ def too_little(changes: Sequence[Mapping[str, Any]]) -> StepError | None:
 def _what_is_kept(change: Mapping[str, Any]) -> str:
     currency = f" {change['currency']}" if change["currency"] else ""
     rows = f"{change.get('name', change['usage_date'])} would keep {change['rows_after']} of {change['rows_before']}{currency} rows"
-    return f"{rows} and {change['cost_after']:.2f} of {change['cost_before']:.2f}{currency}" if change["cost_before"] else rows
+    after, before = (f"{one:.{decimals(one)}f}" for one in (change["cost_after"], change["cost_before"]))
+    return f"{rows} and {after} of {before}{currency}" if change["cost_before"] else rows
 
 
 def _rows_of(change: Mapping[str, Any]) -> dict[str, object]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 MOST_PORT: Final = 65_535
 LONGEST_DAYS: Final = 36_500
@@ -17,25 +17,61 @@ LARGEST_INT: Final = 2**53
 BY_UNIT: Final[Mapping[str, float]] = {"_seconds": LARGEST_FLOAT, "_days": LONGEST_DAYS, "port": MOST_PORT}
 """The most of a setting whose name ends so."""
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9\[\]:._-]+")
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 _USUAL_PORTS: Final = {"http": ":80", "https": ":443"}
 
+
+def name_for_people(text: str) -> str:
+    """A name that stands in a setting's JSON, for a message: itself if it looks like one. A secret in the wrong place does not."""
+    return text if _NAME.fullmatch(text) else "a name"
+
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """For a text that has this form from its first to its last character; `words` say what to give instead, with an example."""
+    form = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(words)
+        return text
+
+    return AfterValidator(check)
+
+
 type Port = Annotated[int, Field(ge=1, le=MOST_PORT)]
-type ProjectId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]*$")]
-type DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,1024}$")]
-type KeyName = Annotated[str, StringConstraints(pattern=r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$")]
+type ProjectId = Annotated[str, matching(r"[a-z0-9][a-z0-9.:-]*", "give a project's id, e.g. my-project-1")]
+type DatasetName = Annotated[
+    str, matching(r"[A-Za-z0-9_]{1,1024}", "give a dataset's name of letters, digits and underscores, e.g. tenants")
+]
+type KeyName = Annotated[
+    str,
+    matching(
+        r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+",
+        "give the full name of a KMS key, without a version, e.g. projects/P/locations/global/keyRings/R/cryptoKeys/K",
+    ),
+]
 """The full name of a KMS key."""
-type Host = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|[0-9a-fA-F:.]+)$")]
+type Host = Annotated[
+    str, matching(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+", "give a host's name or address alone, e.g. db.example.com or 10.0.0.1")
+]
 """A name, or an address of IPv4 or IPv6."""
-type EmulatorUrl = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+\S*)?$")]
-type EmulatorAddress = Annotated[str, StringConstraints(pattern=r"^(\S+:[0-9]{1,5})?$")]
+type EmulatorUrl = Annotated[str, matching(r"(https?://[^\s/]+\S*)?", "give a URL, e.g. http://127.0.0.1:9050")]
+type EmulatorAddress = Annotated[str, matching(r"(\S+:[0-9]{1,5})?", "give host:port, e.g. 127.0.0.1:9070")]
 """Of an emulator; empty: there is none."""
+type SpiffeId = Annotated[
+    str,
+    matching(
+        r"spiffe://[a-z0-9._-]+(/[\w.-]+)*/[\w.-]*\{service\}",
+        "give a SPIFFE id that ends in {service}, e.g. spiffe://prod.example.com/ns/convergence/sa/{service}",
+    ),
+]
 
 
 def _with_port(least: int) -> AfterValidator:
     def check(text: str) -> str:
         host, colon, port = text.rpartition(":")
         if not (colon and host and not re.search(r"\s", text) and port.isascii() and port.isdigit() and least <= int(port) <= MOST_PORT):
-            raise ValueError(f"give host:port, with a port of {least} to {MOST_PORT}")
+            raise ValueError(f"give host:port, with a port of {least} to {MOST_PORT}, e.g. 127.0.0.1:50051")
         return text
 
     return AfterValidator(check)
@@ -51,7 +87,9 @@ def _each_origin(text: str) -> str:
     for origin in filter(None, (part.strip() for part in text.split(","))):
         scheme = origin.partition("://")[0]
         if not _ORIGIN.fullmatch(origin) or origin.endswith(_USUAL_PORTS.get(scheme, " ")):
-            raise ValueError("give origins as browsers send them: https://app.example.com, in lower case, without a path or the usual port")
+            raise ValueError(
+                "give origins as browsers send them, in lower case, without a path or the usual port, e.g. https://app.example.com"
+            )
     return text
 
 

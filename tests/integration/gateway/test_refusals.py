@@ -52,12 +52,24 @@ async def test_credentials_that_cannot_be_read_are_not_quoted(gateway: Gateway, 
     assert upstreams["credentials"].seen == []
 
 
-@pytest.mark.parametrize("path", [QUOTA, "/.well-known/jwks.json", "/.well-known/openid-configuration", f"{TENANT}/credentials/aws/trust"])
-async def test_an_unknown_query_parameter_is_400_and_named(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:
-    status, code, reason, message = refusal(answer := await gateway.call("GET", f"{path}?nope=1"))
+@pytest.mark.parametrize(
+    ("method", "path", "takes"),
+    [
+        ("GET", QUOTA, "This call takes none."),
+        ("GET", "/.well-known/jwks.json", "This call takes none."),
+        ("GET", "/.well-known/openid-configuration", "This call takes none."),
+        ("POST", "/api/v1/pipelines/run/acme/gcp/cost/billing", "This call takes none; all else belongs into the body."),
+        ("GET", f"{TENANT}/schedules", "This call takes page_size, page_token."),
+        ("POST", f"{TENANT}/schedules/x:backfill", "The fields of this call belong into the body: start_date, end_date."),
+    ],
+)
+async def test_an_unknown_query_parameter_is_400_and_named_with_those_that_there_are(
+    gateway: Gateway, upstreams: dict[str, Upstream], method: str, path: str, takes: str
+) -> None:
+    status, code, reason, message = refusal(answer := await gateway.call(method, f"{path}?nope=1"))
 
     assert (status, code, reason) == (400, 3, "REQUEST_MALFORMED")
-    assert message == 'There is no query parameter "nope" here. Check its name, or leave it out.'
+    assert message.startswith(f'There is no query parameter "nope" here. Check its name, or leave it out. {takes}')
     assert answer.headers["content-length"] == str(len(answer.content))
     assert not [one for one in upstreams.values() if one.seen]
 

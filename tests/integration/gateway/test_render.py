@@ -1,5 +1,6 @@
 """Envoy's rendered configuration."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,14 @@ def test_every_setting_is_in_the_guide() -> None:
     guide = (REPOSITORY / "docs/google-cloud.md").read_text()
     services = {f"{service}_{part}" for service in SERVICES for part in ("host", "port")} - {"auth_host", "auth_port"}
     assert [name for name in GatewaySettings.model_fields if f"`GATEWAY_{name.upper()}`" not in guide and name not in services] == []
+
+
+def test_what_is_said_of_an_unknown_parameter_names_the_fields_of_each_call_and_is_short() -> None:
+    settings = GatewaySettings()
+    script = next(line for line in render(settings).splitlines() if "local FIELDS" in line)
+    rpcs = public_rpcs(settings.descriptor)
+    assert len({rpc.request for rpc in rpcs}) == len(rpcs), "a request tells its call"
+    for rpc in rpcs:
+        [said] = re.findall(rf'\[\\"{re.escape(rpc.request)}\\"\] = \\"(.*?)\\",', script)
+        assert all(name in said for name in (*rpc.in_query, *rpc.in_body)), rpc.request
+        assert len(said) < 700, rpc.request

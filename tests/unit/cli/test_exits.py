@@ -1,11 +1,13 @@
 """Exit statuses are a contract: scripts decide on them."""
 
+import ast
 import re
 
 import grpc
 import pytest
 from convergence.cli.exits import ExitCode, exit_of_http, exit_of_status
 from convergence.cli.options import UsageProblem
+from convergence.cli.output.own_commands import in_commands
 from convergence.cli.problems import problem_of
 from convergence.client import errors
 from convergence.rpc.errors import ConvergenceError, Details
@@ -59,3 +61,47 @@ def test_no_key_is_a_matter_of_rights_and_no_url_one_of_usage() -> None:
 def test_the_page_lists_every_exit_status() -> None:
     page = (REPOSITORY / "docs/cli.md").read_text()
     assert set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE)) == {str(int(code)) for code in ExitCode}
+
+
+CALL = re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE) (?:/api|\.\.\.)[\w/.:{}]*")
+
+
+def test_no_message_sends_its_reader_to_a_rest_call() -> None:
+    """Of all that the services' sources say; what is said in a docstring or a comment is not shown."""
+    said = set[str]()
+    for path in (REPOSITORY / "services").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        docs = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
+        texts = [one for one in ast.walk(tree) if isinstance(one, ast.Constant) and id(one) not in docs]
+        said |= {f"{one.value}acme" for one in texts if isinstance(one.value, str) and CALL.search(one.value)}
+    assert len(said) > 5
+    for text in said:
+        assert not CALL.search(in_commands(text)), text
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "lines"),
+    [
+        (
+            "TENANT_NOT_FOUND",
+            "There is no tenant a. GET /api/v1/tenants lists those that exist.",
+            ["There is no tenant a. `convergence tenants list` lists those that exist."],
+        ),
+        (
+            "TEMPLATE_NOT_FOUND",
+            "No such pipeline. GET /api/v1/pipelines/templates lists all.",
+            ["No such pipeline. `convergence templates list` lists all."],
+        ),
+        ("API_KEY_NOT_FOUND", "No key.", ["No key.", "See what there is: convergence keys list"]),
+        ("CREDENTIALS_NOT_FOUND", "None.", ["None.", "See what there is: convergence credentials list"]),
+    ],
+)
+def test_what_is_not_found_is_found_by_a_command(reason: str, message: str, lines: list[str]) -> None:
+    problem = problem_of(ConvergenceError.by_reason[reason](message, Details(reason=reason)))
+    assert [problem.message, *problem.lines()[:-1]] == lines
+
+
+def test_every_reason_of_something_not_found_has_advice() -> None:
+    missing = {reason for reason, kind in ConvergenceError.by_reason.items() if issubclass(kind, errors.NotFound)}
+    without = {one for one in missing if len(problem_of(ConvergenceError.by_reason[one]("x", Details(reason=one))).lines()) < 2}
+    assert without == set()

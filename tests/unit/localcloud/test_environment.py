@@ -14,7 +14,7 @@ from convergence.client.connection import ENVIRONMENT, PROFILE
 from localcloud.processes.environment import base_environment, client_environment, read_env_file, service_environment, write_env_file
 from localcloud.processes.given import DECIDED_BY, given_settings
 from localcloud.processes.suite import ALL, make_process
-from localcloud.processes.wrong_settings import WrongSettings
+from localcloud.processes.wrong_settings import WrongSettings, all_wrong
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.environment.reading import variables
@@ -104,9 +104,20 @@ def test_what_nothing_reads_is_said_with_what_may_have_been_meant(tmp_path: Path
         ("GATEWAY_TIMEOUT", "GATEWAY_TIMEOUT_SECONDS"),
         ("CONSOLE_IDLE_SECOND", "CONSOLE_IDLE_SECONDS"),
     ]
-    assert given.lines()[2].startswith("Take care: CONVERGENCE_LEASE_SECOND is ")
+    assert [line.partition(" is ")[0] for line in given.lines() if "CONVERGENCE_LEASE_SECOND " in line] == [
+        "Take care: CONVERGENCE_LEASE_SECOND"
+    ], "one thing is said of it"
     assert given.lines()[2].endswith(" Did you mean CONVERGENCE_LEASE_SECONDS?")
     assert "s3cret" not in "".join(given.lines())
+    assert given.passed_on == ("CONVERGENCE_POLL_SECONDS",)
+    assert all("CONVERGENCE_LEASE_SECOND" not in extra for extra in given.extra.values())
+
+
+def test_a_setting_is_passed_on_whatever_the_case_of_its_name_as_it_is_read(tmp_path: Path) -> None:
+    settings = LocalSettings.model_validate({"state_dir": tmp_path})
+    given = given_settings(settings, {"convergence_poll_seconds": "1", "convergence_listen": "h:1", "Gateway_Timeout": "1"})
+    assert given.extra["scheduler"] == {"CONVERGENCE_POLL_SECONDS": "1"}
+    assert (given.ignored, [one.variable for one in given.unknown]) == (("CONVERGENCE_LISTEN",), ["GATEWAY_TIMEOUT"])
 
 
 def test_what_all_processes_refuse_is_said_before_any_is_started(tmp_path: Path) -> None:
@@ -117,10 +128,29 @@ def test_what_all_processes_refuse_is_said_before_any_is_started(tmp_path: Path)
         Stack(settings, only=ALL, extra=extra).start()
     lines = str(refused.value).splitlines()
     assert [line.partition(":")[0] for line in lines[1:]] == ["CONVERGENCE_OTLP_HEADERS", *sorted(wrong)[::2], "CONSOLE_MAX_STREAMS"]
-    assert lines[1].endswith("Refused by bootstrap, auth, credentials, scheduler, executor.")
+    assert lines[1].endswith("(refused by bootstrap, auth, credentials, scheduler, executor)")
     assert "s3cret" not in str(refused.value)
     assert not settings.certs_dir.exists()
     assert not settings.logs_dir.exists()
+
+
+def test_what_is_wrong_with_the_stack_hides_nothing_of_what_it_would_pass_on(tmp_path: Path) -> None:
+    """What the stack decides is not read, so it is not wrong. Nothing is left behind."""
+    wrong = {"LOCALCLOUD_LEASE_SECONDS": "soon", "LOCALCLOUD_MORE_KMS_KEYS": "[1", "CONVERGENCE_LEASE_SECONDS": "ignored"}
+    wrong |= {"convergence_otlp_headers": "s3cret", "GATEWAY_TIMEOUT_SECONDS": "1,000", "CONSOLE_TLS_KEY": "/k"}
+    lines = all_wrong({**wrong, "LOCALCLOUD_STATE_DIR": str(tmp_path / "state")})
+    assert [line.partition(": ")[0] for line in lines] == [
+        "LOCALCLOUD_MORE_KMS_KEYS",
+        "LOCALCLOUD_LEASE_SECONDS",
+        "CONVERGENCE_OTLP_HEADERS",
+        "GATEWAY_TIMEOUT_SECONDS",
+        "CONSOLE_TLS_CERTIFICATE and CONSOLE_TLS_KEY",
+    ]
+    assert lines[3].endswith("E.g. GATEWAY_TIMEOUT_SECONDS=60 (refused by gateway)")
+    assert "s3cret" not in "".join(lines)
+    assert list(tmp_path.iterdir()) == []
+    fine = {name: value for name, value in wrong.items() if not name.startswith("LOCALCLOUD_")}
+    assert all_wrong(fine) == [], "the stack itself says the others, before it starts anything"
 
 
 @pytest.mark.parametrize("module", ["localcloud", "localcloud.bigquery", "localcloud.kms", "localcloud.certs", "localcloud.sample"])

@@ -8,6 +8,7 @@ import grpc
 from convergence.cli.exits import ExitCode, exit_of_status
 from convergence.cli.options import UsageProblem
 from convergence.cli.output.cells import span
+from convergence.cli.output.own_commands import in_commands
 from convergence.client import errors
 
 _STATUS: tuple[tuple[type[errors.ConvergenceError], grpc.StatusCode], ...] = (
@@ -33,6 +34,10 @@ _ADVICE = {
     "TENANT_NOT_ACTIVE": "An operator can resume the tenant: convergence tenants resume TENANT",
     "TEMPLATE_NOT_FOUND": "See what there is: convergence templates list",
     "TEMPLATE_BROKEN": "Its author finds all faults with: convergence templates check FILE",
+    "PATH_NOT_FOUND": "The address may not be a gateway's, or the gateway's version another one: convergence doctor",
+    "API_KEY_NOT_FOUND": "See what there is: convergence keys list",
+    "CREDENTIALS_NOT_FOUND": "See what there is: convergence credentials list",
+    "TENANT_NOT_FOUND": "See what there is: convergence tenants list",
     "CREDENTIALS_MISSING": "Set them: convergence credentials set PROVIDER --file FILE",
     "RUN_NOT_FOUND": "See what there is: convergence run list",
     "SCHEDULE_NOT_FOUND": "See what there is: convergence schedules list",
@@ -90,17 +95,19 @@ def problem_of(error: errors.ConvergenceError | UsageProblem) -> Problem:
     if isinstance(error, errors.ConfigurationError):
         return Problem(message=error.message, code=_exit_of_configuration(error), advice="Log in: convergence login")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
-    advice = _ADVICE.get(error.reason, "")
+    message, advice = in_commands(error.message), _ADVICE.get(error.reason, "")
+    if advice and f"`{advice.rpartition(': ')[2]}`" in message:
+        advice = ""  # It is said already.
     if isinstance(error, errors.Unavailable) and not error.reason:
         advice = "Find out what is wrong: convergence doctor"
     return Problem(
-        message=error.message,
+        message=message,
         code=exit_of_status(status, error.reason),
         reason=error.reason,
         request_id=error.request_id,
         advice=advice,
         retry_after=error.retry_after,
-        fields=tuple((one.field, one.description) for one in error.field_violations),
+        fields=tuple((one.field, in_commands(one.description)) for one in error.field_violations),
     )
 
 

@@ -11,6 +11,7 @@ from convergence.cli.noun import Noun
 from convergence.cli.options import STDIN, Provider, UsageProblem, Yes, read_json_object
 from convergence.cli.output.cells import moment as moment_of
 from convergence.cli.output.cells import names, shown
+from convergence.cli.output.own_commands import in_commands
 from convergence.cli.output.table import column, number, sentence
 from convergence.credentials.v1 import trust_service_pb2 as trust
 
@@ -41,7 +42,7 @@ def set_credentials(
         ("action", answer.action),
         ("dataset", answer.dataset_status),
         ("tables created", names(answer.tables_created)),
-        ("message", answer.message),
+        ("message", in_commands(answer.message)),
     )
     cli.printer.record(answer, shown_fields)
 
@@ -69,7 +70,7 @@ def check_credentials(cli: Invocation, provider: Provider, *, export: Export = "
     columns = (
         column("WHAT", lambda row: row.name),
         column("STATUS", lambda row: row.status),
-        sentence("WHAT TO DO", lambda row: shown(row.message)),
+        sentence("WHAT TO DO", lambda row: in_commands(shown(row.message))),
     )
     cli.printer.record(answer, (("provider", answer.provider), ("verdict", answer.verdict)))
     if not cli.printer.is_json:
@@ -83,7 +84,7 @@ def try_notification(cli: Invocation, provider: Provider) -> None:
     answer = cli.client.notifications.test(provider.upper())
     fields = (
         ("status", answer.status),
-        ("message", shown(answer.message)),
+        ("message", in_commands(shown(answer.message))),
         ("HTTP status", shown(answer.http_status or None)),
         ("took", f"{answer.duration_ms:,} ms"),
     )

@@ -7,6 +7,7 @@ from convergence.cli.invocation import Invocation, page_of
 from convergence.cli.noun import Noun
 from convergence.cli.options import Limit
 from convergence.cli.output.cells import given, moment, pairs, shown
+from convergence.cli.output.own_commands import in_commands
 from convergence.cli.output.table import column, number, sentence
 from convergence.scheduler.v1 import scheduled_run_pb2
 from google.protobuf.json_format import MessageToDict
@@ -59,7 +60,7 @@ def _show(cli: Invocation, run: scheduled_run_pb2.ScheduledRun) -> None:
         ("state", run.state),
         ("queue", given(run, "queue_state")),
         ("waits for", given(run, "waiting_for")),
-        ("why", given(run, "waiting_message")),
+        ("why", in_commands(given(run, "waiting_message"))),
         ("fire time", moment(run, "scheduled_time")),
         ("not before", moment(run, "not_before")),
         ("priority", shown(run.priority)),

@@ -4,6 +4,7 @@ import typer
 from convergence.cli.invocation import Invocation
 from convergence.cli.noun import declare
 from convergence.cli.output.cells import dollars, given, moment, shown
+from convergence.cli.output.own_commands import in_commands
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,7 +17,7 @@ def quota(cli: Invocation) -> None:
     answer = cli.client.quota.get()
     cost_limit = dollars(answer.monthly_cost_limit_usd) if answer.HasField("monthly_cost_limit_usd") else "unlimited"
     fields = (
-        ("next run", answer.message),
+        ("next run", in_commands(answer.message)),
         ("refused by", shown(answer.refusing_limit)),
         (
             "today",

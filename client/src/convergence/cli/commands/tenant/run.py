@@ -11,6 +11,7 @@ from convergence.cli.noun import Noun
 from convergence.cli.options import BodyFile, IdempotencyKey, Limit, Parameters, Pipeline, read_parameters, read_pipeline
 from convergence.cli.output.cells import NONE, dollars, given, milliseconds, moment, names, pairs, shown, size
 from convergence.cli.output.dialect import as_dict
+from convergence.cli.output.own_commands import in_commands
 from convergence.cli.output.table import column, number, sentence
 from convergence.client import errors
 from convergence.executor.v1 import run_pb2
@@ -143,7 +144,7 @@ def _show(cli: Invocation, run: run_pb2.Run) -> None:
         ("run", run.pipeline_logging_id),
         ("pipeline", run.pipeline_id.removeprefix(f"{run.tenant_id}-")),
         ("status", run.status),
-        ("error", given(run, "error_message")),
+        ("error", in_commands(given(run, "error_message"))),
         ("parameters", pairs(MessageToDict(run.parameters))),
         ("started", moment(run, "started_at")),
         ("completed", moment(run, "completed_at")),

@@ -6,6 +6,7 @@ from convergence.cli.invocation import Invocation
 from convergence.cli.noun import declare
 from convergence.cli.options import BodyFile, Parameters, Pipeline, read_parameters, read_pipeline
 from convergence.cli.output.cells import dollars, names, pairs, shown, size
+from convergence.cli.output.own_commands import in_commands
 from convergence.cli.output.table import column, number, sentence
 from google.protobuf.json_format import MessageToDict
 
@@ -29,7 +30,7 @@ def validate(cli: Invocation, pipeline: Pipeline, *, param: Parameters = None, b
     )
     cli.printer.record(answer, fields)
     if not cli.printer.is_json:
-        problems = (column("STEP", lambda row: row.step_id), sentence("PROBLEM", lambda row: row.message))
+        problems = (column("STEP", lambda row: row.step_id), sentence("PROBLEM", lambda row: in_commands(row.message)))
         cli.printer.table("Problems", answer.problems, problems)
         steps = (
             column("STEP", lambda row: row.step_id),
