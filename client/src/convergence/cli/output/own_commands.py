@@ -3,6 +3,7 @@
 import re
 
 _COMMANDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"POST them to /api/v1/tenants/\w+/credentials\b"), "Set them by `convergence credentials set PROVIDER --file FILE`"),
     (re.compile(r"GET /api/v1/tenants\b(?!/)"), "`convergence tenants list`"),
     (re.compile(r"PUT /api/v1/tenants/(\w+)"), r"`convergence tenants put \1`"),
     (re.compile(r"GET /api/v1/pipelines/templates\b"), "`convergence templates list`"),
