@@ -3,9 +3,11 @@
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
+from convergence.cli.app import main
 from convergence.cli.exits import ExitCode, exit_of_http, exit_of_status
 from convergence.cli.options import UsageProblem
 from convergence.cli.output.own_commands import in_commands
@@ -114,3 +116,21 @@ def test_every_reason_of_something_not_found_has_advice() -> None:
     missing = {reason for reason, kind in ConvergenceError.by_reason.items() if issubclass(kind, errors.NotFound)}
     without = {one for one in missing if len(problem_of(ConvergenceError.by_reason[one]("x", Details(reason=one))).lines()) < 2}
     assert without == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "list", "--limit", "20,000"), "'--limit' / '-n': it is no whole number: write digits alone, e.g. 20."),
+        (("run", "list", "--limit", "-1"), "'--limit' / '-n': it is too small: give 0 or more."),
+        (("jobs", "process-queue", "--max-runs", "501"), "'--max-runs': it is too large: give 500 or less."),
+        (("quota",), "The call needs a tenant: give --tenant, or set CONVERGENCE_TENANT_ID."),
+    ],
+)
+def test_what_libraries_say_is_said_in_the_programs_words(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert main(["--url", "http://127.0.0.1:1", *arguments]) in {ExitCode.USAGE, ExitCode.DENIED}
+    assert said in " ".join(capsys.readouterr().err.split())
