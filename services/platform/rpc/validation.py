@@ -30,11 +30,11 @@ class CheckedField:
 
 
 def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") -> None:
-    """Raises InvalidArgument, naming the field's path, for the first empty REQUIRED field or invalid tenant_id."""
+    """Raises InvalidArgument, naming the field's path, for the first empty REQUIRED field (and the others) or invalid tenant_id."""
     for field in _checked_fields(message.DESCRIPTOR):
         name = f"{path}{field.name}"
         if field.is_required and not _is_set(message, field):
-            raise InvalidArgument(name, "is required.")
+            raise InvalidArgument(name, f"is required{_so_are(message, field, path)}.")
         # An empty one that is not required is a filter of an operator's list: all tenants.
         if field.name == "tenant_id" and _is_set(message, field):
             check_tenant_id(getattr(message, field.name), reserved)
@@ -45,6 +45,13 @@ def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") 
                 check_fields(entry, reserved=reserved, path=f"{name}[{index}].")
         elif message.HasField(field.name):
             check_fields(getattr(message, field.name), reserved=reserved, path=f"{name}.")
+
+
+def _so_are(message: Message, first: CheckedField, path: str) -> str:
+    """The other REQUIRED fields that are empty: a caller need not find them one by one."""
+    fields = _checked_fields(message.DESCRIPTOR)
+    others = [f"{path}{one.name}" for one in fields if one.is_required and one is not first and not _is_set(message, one)]
+    return f", and so {'is' if len(others) == 1 else 'are'} {', '.join(others)}" if others else ""
 
 
 def validation(settings: ServiceSettings) -> Interceptor:

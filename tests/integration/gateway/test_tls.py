@@ -127,7 +127,7 @@ async def test_replaced_certificates_are_used_without_a_restart(stack: tuple[Gat
 
 @pytest.mark.parametrize("one", ["tls_certificate", "tls_key"])
 def test_a_certificate_without_its_key_is_refused(tmp_path: Path, one: str) -> None:
-    with pytest.raises(ValidationError, match="set both GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY"):
+    with pytest.raises(ValidationError, match="GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY: set both or neither"):
         GatewaySettings.model_validate({one: tmp_path / "some.pem"})
 
 

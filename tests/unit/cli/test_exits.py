@@ -2,9 +2,12 @@
 
 import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
+from convergence.cli.app import main
 from convergence.cli.exits import ExitCode, exit_of_http, exit_of_status
 from convergence.cli.options import UsageProblem
 from convergence.cli.output.own_commands import in_commands
@@ -63,17 +66,25 @@ def test_the_page_lists_every_exit_status() -> None:
     assert set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE)) == {str(int(code)) for code in ExitCode}
 
 
-CALL = re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE) (?:/api|\.\.\.)[\w/.:{}]*")
+CALL = re.compile(r"/api/v1/|\b(?:GET|POST|PUT|PATCH|DELETE) (?:/|\.\.\.)")
+
+
+def sentences(tree: ast.AST) -> Iterator[str]:
+    """The texts of a module that are no docstrings, with `acme` for each value, if they have more than a word."""
+    docs = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
+    parts = {id(part) for one in ast.walk(tree) if isinstance(one, ast.JoinedStr) for part in one.values}
+    for one in ast.walk(tree):
+        values = one.values if isinstance(one, ast.JoinedStr) else [one] if isinstance(one, ast.Constant) and id(one) not in parts else []
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "acme" for part in values)
+        if " " in text and id(one) not in docs:
+            yield text
 
 
 def test_no_message_sends_its_reader_to_a_rest_call() -> None:
     """Of all that the services' sources say; what is said in a docstring or a comment is not shown."""
-    said = set[str]()
-    for path in (REPOSITORY / "services").rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        docs = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
-        texts = [one for one in ast.walk(tree) if isinstance(one, ast.Constant) and id(one) not in docs]
-        said |= {f"{one.value}acme" for one in texts if isinstance(one.value, str) and CALL.search(one.value)}
+    said = {
+        text for path in (REPOSITORY / "services").rglob("*.py") for text in sentences(ast.parse(path.read_text())) if CALL.search(text)
+    }
     assert len(said) > 5
     for text in said:
         assert not CALL.search(in_commands(text)), text
@@ -105,3 +116,21 @@ def test_every_reason_of_something_not_found_has_advice() -> None:
     missing = {reason for reason, kind in ConvergenceError.by_reason.items() if issubclass(kind, errors.NotFound)}
     without = {one for one in missing if len(problem_of(ConvergenceError.by_reason[one]("x", Details(reason=one))).lines()) < 2}
     assert without == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "list", "--limit", "20,000"), "'--limit' / '-n': it is no whole number: write digits alone, e.g. 20."),
+        (("run", "list", "--limit", "-1"), "'--limit' / '-n': it is too small: give 0 or more."),
+        (("jobs", "process-queue", "--max-runs", "501"), "'--max-runs': it is too large: give 500 or less."),
+        (("quota",), "The call needs a tenant: give --tenant, or set CONVERGENCE_TENANT_ID."),
+    ],
+)
+def test_what_libraries_say_is_said_in_the_programs_words(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert main(["--url", "http://127.0.0.1:1", *arguments]) in {ExitCode.USAGE, ExitCode.DENIED}
+    assert said in " ".join(capsys.readouterr().err.split())

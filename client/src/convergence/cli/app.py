@@ -17,6 +17,7 @@ from convergence.cli.noun import with_shared
 from convergence.cli.options import UsageProblem
 from convergence.cli.output.dialect import as_json
 from convergence.cli.output.guarded import Guarded, OutputLost, ReaderGone
+from convergence.cli.output.own_commands import in_commands
 from convergence.cli.output.printer import Printer
 from convergence.cli.problems import Problem, problem_of
 from convergence.client.channels import client_version
@@ -86,7 +87,7 @@ def _run(given: list[str], *, is_json: bool) -> int:
     except (ConvergenceError, UsageProblem) as error:
         problem = problem_of(error)
     except typer.TyperException as error:
-        problem = Problem(message=error.format_message(), code=ExitCode.USAGE, advice=_help_of(error))
+        problem = Problem(message=in_commands(error.format_message()), code=ExitCode.USAGE, advice=_help_of(error))
     except (KeyboardInterrupt, typer.Abort):
         return int(ExitCode.INTERRUPTED)
     except OutputLost:

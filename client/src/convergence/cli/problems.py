@@ -93,7 +93,8 @@ def problem_of(error: errors.ConvergenceError | UsageProblem) -> Problem:
     if isinstance(error, UsageProblem):
         return Problem(message=str(error), code=ExitCode.USAGE)
     if isinstance(error, errors.ConfigurationError):
-        return Problem(message=error.message, code=_exit_of_configuration(error), advice="Log in: convergence login")
+        message = in_commands(error.message)
+        return Problem(message=message, code=_exit_of_configuration(error), advice="Log in: convergence login")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
     message, advice = in_commands(error.message), _ADVICE.get(error.reason, "")
     if advice and f"`{advice.rpartition(': ')[2]}`" in message:
