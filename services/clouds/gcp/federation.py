@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from google.auth import exceptions as google_auth
 from google.auth import identity_pool
-from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
 
 from services.clouds.access import TenantAccess, TokenOf
 from services.clouds.audiences import gcp_audience
+from services.clouds.gcp.refreshed import RefreshedInTurn
 
 SECONDS: Final = 20.0
 """Deadline of one request to either service."""
@@ -82,7 +82,7 @@ _FAULTS: Final[Mapping[str, ExchangeFault]] = {
 }
 
 
-class FederatedIdentity(Credentials):
+class FederatedIdentity(RefreshedInTurn):
     """The credentials of the tenant's subject, or of the service account that it may impersonate.
 
     A refresh blocks: it asks our credentials service, then Google. It raises AccessRefused (from `token_of`), ExchangeRefused, and
@@ -93,7 +93,7 @@ class FederatedIdentity(Credentials):
         """`provider`: the resource name of a workload identity pool's provider. `service_account`: an e-mail address; None: the subject
         itself has the roles.
         """
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._seconds = access.call_seconds or SECONDS
         emulator = access.endpoints.google_sts
         impersonation = f"{emulator or _IAM}/v1/projects/-/serviceAccounts/{service_account}:generateAccessToken"
@@ -112,8 +112,8 @@ class FederatedIdentity(Credentials):
         if not self.valid:
             self.refresh(Request())
 
-    def refresh(self, request: Any) -> None:
-        """A new token of Google's."""
+    def _new_token(self, request: Any) -> None:
+        # One of Google's.
         try:
             self._google.refresh(partial(request, timeout=self._seconds))
         except (google_auth.OAuthError, google_auth.RefreshError) as error:

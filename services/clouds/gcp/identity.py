@@ -22,6 +22,7 @@ from google.oauth2 import service_account
 
 from services.clouds.access import AccessRefused, TenantAccess
 from services.clouds.gcp.federation import FederatedIdentity
+from services.clouds.gcp.refreshed import RefreshedInTurn
 
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library requires one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
@@ -101,17 +102,17 @@ def storage_reader(identity: Credentials, emulator: str | None) -> Any:
     return BigQueryReadClient(transport=transport)  # type: ignore[no-untyped-call]
 
 
-class _SelfSigned(Credentials):
+class _SelfSigned(RefreshedInTurn):
     """A service account that signs its own JWTs, without Google's extra: their class also looks up, in the background and at another
     address, which locations the account may use.
     """
 
     def __init__(self, account: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._account = account
 
-    def refresh(self, request: Any) -> None:
-        """Signs a new JWT. No I/O."""
+    def _new_token(self, request: Any) -> None:
+        # Signs a new JWT. No I/O.
         self._account.refresh(request)
         self.token, self.expiry = self._account.token, self._account.expiry
 
