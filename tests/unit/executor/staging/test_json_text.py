@@ -50,7 +50,7 @@ def test_compact_text_leaves_out_what_is_null(rows: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "told"),
+    ("value", "kind", "written"),
     [
         (Decimal("0.031611000"), pa.decimal128(38, 9), 0.031611),
         (Decimal("12345678901234567890.123456789"), pa.decimal128(38, 9), "12345678901234567890.123456789"),
@@ -67,10 +67,10 @@ def test_compact_text_leaves_out_what_is_null(rows: list[Any]) -> None:
         (2**63 - 1, pa.int64(), 2**63 - 1),
     ],
 )
-def test_every_type_of_bigquery_is_written_as_json(value: object, kind: pa.DataType, told: object) -> None:
+def test_every_type_of_bigquery_is_written_as_json(value: object, kind: pa.DataType, written: object) -> None:
     """Without loss; beside a NULL, and within a list."""
-    assert [None if text is None else json.loads(text) for text in json_text(pa.array([value, None], kind)).to_pylist()] == [told, None]
-    assert json.loads(json_text(pa.array([[value, None]], pa.list_(kind)))[0].as_py()) == [told, None]
+    assert [None if text is None else json.loads(text) for text in json_text(pa.array([value, None], kind)).to_pylist()] == [written, None]
+    assert json.loads(json_text(pa.array([[value, None]], pa.list_(kind)))[0].as_py()) == [written, None]
 
 
 @given(st.lists(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=18), min_size=1))
